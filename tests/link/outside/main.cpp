@@ -27,7 +27,7 @@ int main() {
     if (status == CLBN_SUCCESS) status = clbn_forward_training(plan.get(), nullptr, &args, 0, nullptr, nullptr);
     cl_uint platforms = 0;
     clGetPlatformIDs(0, nullptr, &platforms);
-    std::printf("C++: clbn %s, %u OpenCL platforms, status %s, y = %f %f\n", clbn_version(), platforms,
-                clbn_status_name(status), static_cast<double>(y[0]), static_cast<double>(y[3]));
+    std::printf("C++: clbn %s, %u OpenCL platforms, status %s, y = %f %f\n", clbn_version(), platforms, clbn_status_name(status),
+                static_cast<double>(y[0]), static_cast<double>(y[3]));
     return status != CLBN_SUCCESS || std::fabs(y[0] + 1) > 1e-4f || std::fabs(y[3] - 1) > 1e-4f;
 }
