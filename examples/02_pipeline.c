@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IN = 64, OUT = 32, MAX_PLATFORMS = 16, MAX_DEVICES = 64 };
+enum { IN = 64, OUT = 32, MAX_DEVICES = 64 };
 
 #define CL(call)                                             \
     do {                                                     \
@@ -23,24 +23,19 @@ enum { IN = 64, OUT = 32, MAX_PLATFORMS = 16, MAX_DEVICES = 64 };
         }                                                    \
     } while (0)
 
-/* The OpenCL device that clbn's "auto" would take, as OpenCL knows it; NULL if there is none. */
+/* The OpenCL device that clbn's "auto" tries first, as OpenCL knows it; NULL if there is none. */
 static cl_device_id pick_device(void) {
     clbn_device_info infos[MAX_DEVICES];
-    cl_platform_id platforms[MAX_PLATFORMS];
+    cl_platform_id platforms[MAX_DEVICES];
     cl_device_id devices[MAX_DEVICES];
-    size_t count = 0;
+    size_t count = 0, i = 0;
     unsigned platform, device;
-    const clbn_device_info *best = NULL;
-    if (clbn_device_list(NULL, infos, MAX_DEVICES, &count)) return NULL;
-    for (size_t i = 0; i < count && i < MAX_DEVICES; i++) {
-        if (!infos[i].usable || infos[i].kind == CLBN_DEVICE_CPU_PATH) continue;
-        if (!best || infos[i].auto_rank < best->auto_rank) best = &infos[i];
-    }
-    if (!best || sscanf(best->name, "%u:%u", &platform, &device) != 2 || platform >= MAX_PLATFORMS || device >= MAX_DEVICES)
-        return NULL;
-    if (clGetPlatformIDs(MAX_PLATFORMS, platforms, NULL)) return NULL;
+    if (clbn_device_list(NULL, infos, MAX_DEVICES, &count) || count > MAX_DEVICES) return NULL;
+    while (i < count && !(infos[i].usable && infos[i].auto_rank == 0)) i++;
+    if (i == count || sscanf(infos[i].name, "%u:%u", &platform, &device) != 2) return NULL;
+    if (clGetPlatformIDs(MAX_DEVICES, platforms, NULL)) return NULL;
     if (clGetDeviceIDs(platforms[platform], CL_DEVICE_TYPE_ALL, MAX_DEVICES, devices, NULL)) return NULL;
-    printf("%s: %s\n", best->name, best->device);
+    printf("%s: %s\n", infos[i].name, infos[i].device);
     return devices[device];
 }
 
@@ -115,7 +110,7 @@ done:
     clbn_plan_destroy(plan);
     clbn_device_destroy(device);
     cl_mem buffers[] = {x, w, h, y};
-    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+    for (int i = 0; i < 4; i++)
         if (buffers[i]) clReleaseMemObject(buffers[i]);
     if (queue) clReleaseCommandQueue(queue);
     if (context) clReleaseContext(context);

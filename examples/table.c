@@ -23,7 +23,7 @@ static int read_header(table *t, char *line) {
     for (const char *c = line; *c; c++) t->columns += *c == ',';
     t->names = calloc(t->columns, sizeof *t->names);
     if (!t->names) return -1;
-    for (size_t i = 0; i < t->columns; i++) snprintf(t->names[i], sizeof t->names[i], "%s", next_field(&line));
+    for (size_t i = 0; i < t->columns; i++) snprintf(t->names[i], sizeof t->names[i], "%.31s", next_field(&line));
     return 0;
 }
 

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the house asks of every change beside its tests, as tests: layout, lint, layers, clang's view of the sources, and the
+# suites under the address and undefined-behaviour sanitizers. `scripts/test` turns it on; what it needs must be there.
+clbn_test(NAME house.sources_are_formatted LABELS house COMMAND ${PROJECT_SOURCE_DIR}/scripts/format --check)
+clbn_test(NAME house.kernels_pass_the_lint LABELS house COMMAND ${PROJECT_SOURCE_DIR}/scripts/lint_kernels)
+clbn_test(NAME house.layers_hold LABELS house COMMAND ${PROJECT_SOURCE_DIR}/scripts/check_layers ${PROJECT_BINARY_DIR})
+
+# Another build of everything, with its suites of one label as tests each.
+function(house_build name)
+  cmake_parse_arguments(H "" "" "OPTIONS;LABELS;ENVIRONMENT" ${ARGN})
+  set(folder ${PROJECT_BINARY_DIR}/${name})
+  # A process of one build step at a time, and two at most: ctest runs other tests beside it.
+  clbn_test(NAME ${name}.build_passes_without_a_warning LABELS house TIMEOUT 900 COMMAND ${CMAKE_CTEST_COMMAND}
+    --build-and-test ${PROJECT_SOURCE_DIR} ${folder} --build-generator ${CMAKE_GENERATOR} --build-nocmake-clean
+    --build-options -DCLBN_WERROR=ON ${H_OPTIONS})
+  set_tests_properties(${name}.build_passes_without_a_warning PROPERTIES FIXTURES_SETUP ${name})
+  foreach(label ${H_LABELS})
+    clbn_test(NAME ${name}.${label}_suites_pass LABELS house TIMEOUT 1500 ENVIRONMENT ${H_ENVIRONMENT}
+      COMMAND ${CMAKE_CTEST_COMMAND} --test-dir ${folder} --output-on-failure --no-tests=error -L "^${label}$")
+    set_tests_properties(${name}.${label}_suites_pass PROPERTIES FIXTURES_REQUIRED ${name})
+  endforeach()
+endfunction()
+
+house_build(clang OPTIONS -DCMAKE_C_COMPILER=clang LABELS cpu)
+
+# gcc's sanitizers: clang's cannot run under the ICD loader. Leaks are looked for on PoCL too; what its libraries leave behind
+# at exit is named in the suppressions, everything allocated by this project counts.
+set(leaks suppressions=${PROJECT_SOURCE_DIR}/cmake/drivers-leak.supp:print_suppressions=0)
+house_build(sanitized LABELS cpu pocl
+  OPTIONS -DCMAKE_C_COMPILER=gcc "-DCMAKE_C_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCLBN_BUILD_EXAMPLES=OFF
+  ENVIRONMENT "LSAN_OPTIONS=${leaks}" "UBSAN_OPTIONS=print_stacktrace=1")
