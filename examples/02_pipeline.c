@@ -79,12 +79,11 @@ int main(void) {
     if (!result) goto done;
     for (size_t i = 0; i < IN * OUT; i++) weights[i] = (float)sin((double)i * (double)i); /* any weights will do */
 
-    context = clCreateContext(NULL, 1, &cl_device, NULL, NULL, &code);
-    CL(code);
+    CL((context = clCreateContext(NULL, 1, &cl_device, NULL, NULL, &code), code));
     CL((queue = clCreateCommandQueue(context, cl_device, 0, &code), code));
-    CL((x = clCreateBuffer(context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, rows * IN * sizeof(float), digits.values, &code),
-        code));
-    CL((w = clCreateBuffer(context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof weights, weights, &code), code));
+    const cl_mem_flags filled = CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR;
+    CL((x = clCreateBuffer(context, filled, rows * IN * sizeof(float), digits.values, &code), code));
+    CL((w = clCreateBuffer(context, filled, sizeof weights, weights, &code), code));
     CL((h = clCreateBuffer(context, CL_MEM_READ_WRITE, bytes, NULL, &code), code));
     CL((y = clCreateBuffer(context, CL_MEM_READ_WRITE, bytes, NULL, &code), code));
 
