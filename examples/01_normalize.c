@@ -16,7 +16,7 @@ static const double bound = 2e-6;
 
 static void print_message(void *user_data, clbn_status status, cl_int native, const char *sentence) {
     (void)user_data;
-    fprintf(stderr, "%s (%d): %s\n", clbn_status_name(status), native, sentence);
+    if (status) fprintf(stderr, "%s (%d): %s\n", clbn_status_name(status), native, sentence);
 }
 
 static int print_and_check(const table *wine, const float *y) {

@@ -18,7 +18,7 @@ static double milliseconds(void) {
 
 static void print_message(void *user_data, clbn_status status, cl_int native, const char *sentence) {
     (void)user_data;
-    fprintf(status ? stderr : stdout, "%s (%d): %s\n", clbn_status_name(status), native, sentence);
+    if (status) fprintf(stderr, "%s (%d): %s\n", clbn_status_name(status), native, sentence);
 }
 
 /* Normalize the table's columns to mean 0 and deviation 1 on the device of that name, and say how long it took. */
@@ -43,7 +43,7 @@ static int normalize(const char *name, const table *x, float *y) {
         TRY(clbn_forward_training(plan, NULL, &args, 0, NULL, NULL));
         best = fmin(best, milliseconds() - start);
     }
-    printf("%-8s %s, %s\n         plan made in %.1f ms, normalized in %.3f ms from host memory to host memory\n", name,
+    printf("%-8s %s, %s\n         ready after %.1f ms, normalized in %.3f ms, from host memory to host memory\n", name,
            info.device, info.platform, made, best);
     failed = 0;
 done:
@@ -61,7 +61,7 @@ int main(void) {
     printf("The wine table: %zu wines, %zu measured values each\n\n", wine.rows, wine.columns);
     if (!device_y || !cpu_y || normalize("opencl", &wine, device_y) || normalize("cpu", &wine, cpu_y)) goto done;
 
-    printf("\n%-28s | %-19s | %-19s | %-19s\n%-28s | %9s %9s | %9s %9s | %9s %9s\n", "", "before", "after, on OpenCL",
+    printf("\n%-28s | %-19s | %-19s | %s\n%-28s | %9s %9s | %9s %9s | %9s %9s\n", "", "before", "after, on OpenCL",
            "after, on the CPU", "column", "mean", "deviation", "mean", "deviation", "mean", "deviation");
     int off = 0;
     for (size_t c = 0; c < wine.columns; c++) {
