@@ -11,8 +11,8 @@ function(house_build name)
   cmake_parse_arguments(H "" "" "OPTIONS;LABELS;ENVIRONMENT" ${ARGN})
   set(folder ${PROJECT_BINARY_DIR}/${name})
   clbn_test(NAME ${name}.build_passes_without_a_warning LABELS house TIMEOUT 900 COMMAND ${CMAKE_CTEST_COMMAND}
-    --build-and-test ${PROJECT_SOURCE_DIR} ${folder} --build-generator ${CMAKE_GENERATOR} --build-makeprogram ${CMAKE_MAKE_PROGRAM} --build-noclean
-    --build-options -DCLBN_WERROR=ON ${H_OPTIONS})
+    --build-and-test ${PROJECT_SOURCE_DIR} ${folder} --build-generator ${CMAKE_GENERATOR}
+    --build-makeprogram ${CMAKE_MAKE_PROGRAM} --build-noclean --build-options -DCLBN_WERROR=ON ${H_OPTIONS})
   set_tests_properties(${name}.build_passes_without_a_warning PROPERTIES FIXTURES_SETUP ${name})
   foreach(label ${H_LABELS})
     clbn_test(NAME ${name}.${label}_suites_pass LABELS house TIMEOUT 1500 ENVIRONMENT CLBN_TEST_ELEMENTS=100000 ${H_ENVIRONMENT}
@@ -23,8 +23,8 @@ endfunction()
 
 house_build(clang OPTIONS -DCMAKE_C_COMPILER=clang LABELS cpu)
 
-# gcc's sanitizers: clang's cannot run under the ICD loader. Leaks are looked for on PoCL too; what its libraries leave behind
-# at exit is named in the suppressions, everything allocated by this project counts.
+# gcc's sanitizers, as clang's stop where a C program loads a driver written in C++. Leaks are looked for on PoCL too: what the
+# driver's libraries allocate and leave behind is suppressed by their names, what this project allocates counts.
 set(leaks suppressions=${PROJECT_SOURCE_DIR}/cmake/drivers-leak.supp:print_suppressions=0)
 house_build(sanitized LABELS cpu pocl
   OPTIONS -DCMAKE_C_COMPILER=gcc "-DCMAKE_C_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
