@@ -10,8 +10,8 @@ clbn_test(NAME house.layers_hold LABELS house COMMAND ${PROJECT_SOURCE_DIR}/scri
 function(house_build name)
   cmake_parse_arguments(H "" "" "OPTIONS;LABELS;ENVIRONMENT" ${ARGN})
   set(folder ${PROJECT_BINARY_DIR}/${name})
-  clbn_test(NAME ${name}.build_passes_without_a_warning LABELS house TIMEOUT 900 COMMAND ${CMAKE_CTEST_COMMAND}
-    --build-and-test ${PROJECT_SOURCE_DIR} ${folder} --build-generator ${CMAKE_GENERATOR}
+  clbn_test(NAME ${name}.build_passes_without_a_warning LABELS house TIMEOUT 900 ENVIRONMENT MAKEFLAGS=-j2
+    COMMAND ${CMAKE_CTEST_COMMAND} --build-and-test ${PROJECT_SOURCE_DIR} ${folder} --build-generator ${CMAKE_GENERATOR}
     --build-makeprogram ${CMAKE_MAKE_PROGRAM} --build-noclean --build-options -DCLBN_WERROR=ON ${H_OPTIONS})
   set_tests_properties(${name}.build_passes_without_a_warning PROPERTIES FIXTURES_SETUP ${name})
   foreach(label ${H_LABELS})
