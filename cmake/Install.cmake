@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake --install: library, header, and what find_package and pkg-config read. Nothing installed names the folder it was
+# cmake --install: library, header, tool, and what find_package and pkg-config read. Nothing installed names the folder it was
 # installed to, so the whole may be moved.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -9,6 +9,11 @@ install(TARGETS clbn EXPORT clbn-targets
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES include/clbn.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+if(TARGET clbn_tool)
+  file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+  set_target_properties(clbn_tool PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib}")
+  install(TARGETS clbn_tool DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
 
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/clbn)
 install(EXPORT clbn-targets NAMESPACE clbn:: DESTINATION ${config_dir})
