@@ -179,7 +179,7 @@ static int keep(reader *r, array *a) {
     return EXIT_DONE;
 }
 
-int csv_read(FILE *stream, file_ref file, size_t file_bytes, array *a) {
+int csv_file_read(FILE *stream, file_ref file, size_t file_bytes, array *a) {
     reader r = {.file = file, .line = 1};
     struct csv_parser parser;
     char *buffer = malloc(CHUNK_BYTES);
@@ -200,7 +200,7 @@ int csv_read(FILE *stream, file_ref file, size_t file_bytes, array *a) {
 
 /* -------------------------------------------------------------------------------------------------------------- write */
 
-int csv_can_hold(unsigned rank, const size_t *dims, int has_names) {
+int csv_file_can_hold(unsigned rank, const size_t *dims, int has_names) {
     if (rank == 1) return dims[0] > 0;
     return rank == 2 && dims[1] > 0 && (dims[0] > 0 || has_names);
 }
@@ -218,7 +218,7 @@ static void write_value(FILE *stream, float value) {
         fprintf(stream, "%.9g", (double)value);
 }
 
-int csv_write(FILE *stream, const array *a) {
+int csv_file_write(FILE *stream, const array *a) {
     size_t rows = a->rank == 1 ? 1 : a->dims[0];
     size_t columns = a->dims[a->rank - 1];
     const float *values = a->data;

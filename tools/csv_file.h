@@ -11,12 +11,12 @@
 
 /* Read the open file to its end; file_bytes is for the progress bar, 0 if not known. The array is 2-D, its names
  * are the header's. */
-int csv_read(FILE *stream, file_ref file, size_t file_bytes, array *a);
+int csv_file_read(FILE *stream, file_ref file, size_t file_bytes, array *a);
 
 /* Whether the shape can be written: 2-D, or 1-D as one row, with at least a column, and a row or names. */
-int csv_can_hold(unsigned rank, const size_t *dims, int has_names);
+int csv_file_can_hold(unsigned rank, const size_t *dims, int has_names);
 
 /* Write float32 values with nine digits, as many as tell any two floats apart; nonzero where the stream fails. */
-int csv_write(FILE *stream, const array *a);
+int csv_file_write(FILE *stream, const array *a);
 
 #endif

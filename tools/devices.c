@@ -37,7 +37,6 @@ static int list(library_log *log, clbn_device_info **infos, size_t *count) {
     if (status != CLBN_SUCCESS) return fail_library(log, status, "devices");
     *infos = calloc(*count ? *count : 1, sizeof **infos);
     if (!*infos) return fail_run("devices: no memory for %zu of them", *count);
-    log->quiet = 1; /* the notices have been heard */
     size_t capacity = *count;
     status = clbn_device_list(&callbacks, *infos, capacity, count);
     if (*count > capacity) *count = capacity; /* one was plugged in meanwhile */
@@ -46,7 +45,7 @@ static int list(library_log *log, clbn_device_info **infos, size_t *count) {
 
 int run_devices(const options *o) {
     (void)o;
-    library_log log = {0};
+    library_log log = {.quiet = 1}; /* opening auto gives the same notices, and why it passes a device by */
     session automatic = {0};
     clbn_device_info *infos = NULL;
     size_t count = 0;

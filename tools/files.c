@@ -32,7 +32,7 @@ static int read_open(FILE *stream, file_ref file, array *a) {
     if (fstat(fileno(stream), &info) != 0) return fail_input("%s%s%s: %s", REF(file), strerror(errno));
     if (S_ISDIR(info.st_mode)) return fail_input("%s%s%s: is a directory", REF(file));
     size_t bytes = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : 0;
-    if (format_of(file.path) == FORMAT_CSV) return csv_read(stream, file, bytes, a);
+    if (format_of(file.path) == FORMAT_CSV) return csv_file_read(stream, file, bytes, a);
     if (!S_ISREG(info.st_mode)) return fail_input("%s%s%s: is no regular file", REF(file));
     return npy_read(stream, file, bytes, a);
 }
@@ -59,12 +59,12 @@ int file_read_per_channel(file_ref file, size_t channels, array *a) {
 }
 
 int file_check_shape(file_ref file, unsigned rank, const size_t *dims, int has_names) {
-    if (format_of(file.path) == FORMAT_CSV && !csv_can_hold(rank, dims, has_names))
+    if (format_of(file.path) == FORMAT_CSV && !csv_file_can_hold(rank, dims, has_names))
         return fail_input("%s%s%s: a .csv file needs rows and columns, the shape to write is %s", REF(file),
                           array_shape(rank, dims).text);
     return EXIT_DONE;
 }
 
 int file_write(FILE *stream, file_ref file, const array *a) {
-    return format_of(file.path) == FORMAT_CSV ? csv_write(stream, a) : npy_write(stream, a);
+    return format_of(file.path) == FORMAT_CSV ? csv_file_write(stream, a) : npy_write(stream, a);
 }

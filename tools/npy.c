@@ -210,7 +210,7 @@ static int read_values(FILE *stream, file_ref file, array *a) {
 
 int npy_read(FILE *stream, file_ref file, size_t file_bytes, array *a) {
     npy_header header;
-    size_t count, data_bytes;
+    size_t count, data_bytes = 0;
     TRY(read_header(stream, file, file_bytes, &header, &data_bytes));
     array_count(header.rank, header.dims, header.type, &count); /* the header's parser has seen that it fits */
     size_t bytes = count * array_type_bytes(header.type);

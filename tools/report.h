@@ -17,9 +17,9 @@ enum { EXIT_DONE = 0, EXIT_RUN = 1, EXIT_INPUT = 2 };
     } while (0)
 
 #if defined(__GNUC__)
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #else
-#define PRINTF_LIKE(format, first)
+#define PRINTF_LIKE(text, first)
 #endif
 
 /* Write "clbn: ..." as one line to standard error, whatever the text holds, and return the status: EXIT_INPUT where the
