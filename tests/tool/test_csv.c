@@ -26,8 +26,7 @@ START_TEST(rows_are_read_whatever_ends_them) {
                                        "1,2\r3,4\r",
                                        "a,b\n1,2\n3,4\n",
                                        "\"a\",\"b\"\r\n1,2\r\n3,4\r\n",
-                                       "\xef\xbb\xbf"
-                                       "1,2\n3,4\n",
+                                       "\357\273\2771,2\n3,4\n",
                                        "1,2\n3,4\n\n\n",
                                        "\"1\",2\n3,\"4\"\n",
                                        "1,b\n1,2\n3,4\n",
