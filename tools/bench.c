@@ -45,7 +45,7 @@ static void print_head(const options *o) {
     if (o->csv)
         printf("op,shape,axis,dtype,device,variant,median_ms,min_ms,min_bytes,gbps,copy_gbps,copy_ratio,samples,copy\n");
     else
-        printf("%-9s  %-16s  %4s  %-5s  %-12s  %10s  %10s  %8s  %8s  %6s  %7s  %s\n", "op", "shape", "axis", "dtype", "variant",
+        printf("%-9s  %-16s  %4s  %-5s  %-20s  %10s  %10s  %8s  %8s  %6s  %7s  %s\n", "op", "shape", "axis", "dtype", "variant",
                "median ms", "min ms", "GB/s", "copy", "ratio", "samples", "best copy");
 }
 
@@ -58,7 +58,7 @@ static void print_row(const options *o, const row_text *row, const bench_result 
                row->variant, 1e3 * result->median, 1e3 * result->minimum, bytes, gbps, copy_gbps, gbps / copy_gbps,
                result->samples, result->copy_name);
     else
-        printf("%-9s  %-16s  %4s  %-5s  %-12s  %10.4f  %10.4f  %8.2f  %8.2f  %6.3f  %7zu  %s\n", row->op, row->shape.text,
+        printf("%-9s  %-16s  %4s  %-5s  %-20s  %10.4f  %10.4f  %8.2f  %8.2f  %6.3f  %7zu  %s\n", row->op, row->shape.text,
                row->axis, "f32", row->variant, 1e3 * result->median, 1e3 * result->minimum, gbps, copy_gbps, gbps / copy_gbps,
                result->samples, result->copy_name);
     fflush(stdout);

@@ -9,47 +9,52 @@
 #include "bench.h"
 #include "progress.h"
 
-/* The name of each kernel is its way's. Strided ones take any number of items; chunked ones walk one piece an item, which
- * suits CPU devices, where an item is a loop on a core. The last item takes what is no whole vector. */
-static const char source[] = "#define COPY(name, T, W)                                                                        \n"
-                             "  __kernel void name(__global const T *restrict x, __global T *restrict y, ulong n) {           \n"
-                             "    for (ulong i = get_global_id(0); i < n / W; i += get_global_size(0)) y[i] = x[i];           \n"
-                             "    __global const float *a = (__global const float *)x; __global float *b = (__global float *)y;\n"
-                             "    if (get_global_id(0) == 0) for (ulong i = n / W * W; i < n; i++) b[i] = a[i];               \n"
-                             "  }                                                                                             \n"
-                             "#define CHUNK(name, STORE)                                                                      \n"
-                             "  __kernel void name(__global const float16 *restrict x, __global float16 *restrict y, ulong n) {\n"
-                             "    ulong all = n / 16, per = (all + get_global_size(0) - 1) / get_global_size(0);              \n"
-                             "    ulong begin = per * get_global_id(0), end = min(begin + per, all);                          \n"
-                             "    for (ulong i = begin; i < end; i++) STORE(y, i, x[i]);                                      \n"
-                             "    __global const float *a = (__global const float *)x; __global float *b = (__global float *)y;\n"
-                             "    if (get_global_id(0) == 0) for (ulong i = all * 16; i < n; i++) b[i] = a[i];                \n"
-                             "  }                                                                                             \n"
-                             "#define PLAIN(y, i, v) y[i] = v                                                                 \n"
-                             "#define PAST_CACHE(y, i, v) __builtin_nontemporal_store(v, &y[i])                               \n"
-                             "#if defined(WAY_COPY1)\n"
-                             "COPY(copy, float, 1)\n"
-                             "#elif defined(WAY_COPY4)\n"
-                             "COPY(copy, float4, 4)\n"
-                             "#elif defined(WAY_COPY16)\n"
-                             "COPY(copy, float16, 16)\n"
-                             "#elif defined(WAY_CHUNK)\n"
-                             "CHUNK(copy, PLAIN)\n"
+/* T and W (floats in a T) are set by the build. The items of copy_strided take turns; an item of copy_chunks walks one piece, which
+ * suits CPU devices, where an item is a loop on a core. The first item takes what is no whole vector. Without
+ * the built-in function that PAST_CACHE asks for the program is empty, and the way is left out. */
+static const char source[] = "#if !defined(PAST_CACHE)\n"
+                             "#define STORE(p, v) *(p) = (v)\n"
                              "#elif defined(__has_builtin)\n"
                              "#if __has_builtin(__builtin_nontemporal_store)\n"
-                             "CHUNK(copy, PAST_CACHE)\n"
+                             "#define STORE(p, v) __builtin_nontemporal_store(v, p)\n"
                              "#endif\n"
+                             "#endif\n"
+                             "#if defined(STORE)\n"
+                             "void copy_rest(__global const T *x, __global T *y, ulong n) {\n"
+                             "    __global const float *a = (__global const float *)x;\n"
+                             "    __global float *b = (__global float *)y;\n"
+                             "    if (get_global_id(0) == 0) for (ulong i = n / W * W; i < n; i++) b[i] = a[i];\n"
+                             "}\n"
+                             "__kernel void copy_strided(__global const T *restrict x, __global T *restrict y, ulong n) {\n"
+                             "    for (ulong i = get_global_id(0); i < n / W; i += get_global_size(0)) STORE(y + i, x[i]);\n"
+                             "    copy_rest(x, y, n);\n"
+                             "}\n"
+                             "__kernel void copy_chunks(__global const T *restrict x, __global T *restrict y, ulong n) {\n"
+                             "    ulong per = (n / W + get_global_size(0) - 1) / get_global_size(0);\n"
+                             "    ulong begin = min(per * get_global_id(0), n / W), end = min(begin + per, n / W);\n"
+                             "    for (ulong i = begin; i < end; i++) STORE(y + i, x[i]);\n"
+                             "    copy_rest(x, y, n);\n"
+                             "}\n"
                              "#endif\n";
 
-/* items: one for so many floats; 0: a few for each compute unit; -1: likewise, and on CPU devices only. */
+typedef enum spread {
+    ITEM_PER_VECTOR,
+    ITEMS_PER_UNIT, /* eight groups for each compute unit */
+    ITEM_PER_UNIT   /* one for each compute unit, on CPU devices only */
+} spread;
+
 static const struct {
     const char *name;
     const char *options;
-    int floats_per_item;
+    size_t width; /* W */
+    spread spread;
 } kernels[] = {
-    {"kernel-float", "-DWAY_COPY1", 1},     {"kernel-float4", "-DWAY_COPY4", 4},
-    {"kernel-float16", "-DWAY_COPY16", 16}, {"kernel-float4-strided", "-DWAY_COPY4", 0},
-    {"kernel-chunks", "-DWAY_CHUNK", -1},   {"kernel-chunks-past-cache", "-DWAY_PAST_CACHE", -1},
+    {"kernel-float", "-DT=float -DW=1", 1, ITEM_PER_VECTOR},
+    {"kernel-float4", "-DT=float4 -DW=4", 4, ITEM_PER_VECTOR},
+    {"kernel-float16", "-DT=float16 -DW=16", 16, ITEM_PER_VECTOR},
+    {"kernel-float4-strided", "-DT=float4 -DW=4", 4, ITEMS_PER_UNIT},
+    {"kernel-chunks", "-DT=float16 -DW=16", 16, ITEM_PER_UNIT},
+    {"kernel-chunks-past-cache", "-DT=float16 -DW=16 -DPAST_CACHE", 16, ITEM_PER_UNIT},
 };
 #define KERNEL_COUNT (sizeof kernels / sizeof *kernels)
 #define LOCAL_SIZE   256
@@ -123,7 +128,8 @@ static cl_kernel make_kernel(bench_target *target, opencl_state *state, size_t i
     state->programs[i] = clCreateProgramWithSource(state->context, 1, &text, NULL, &error);
     if (error != CL_SUCCESS) return NULL;
     if (clBuildProgram(state->programs[i], 1, &state->device, kernels[i].options, NULL, NULL) != CL_SUCCESS) return NULL;
-    cl_kernel kernel = clCreateKernel(state->programs[i], "copy", &error);
+    cl_kernel kernel =
+        clCreateKernel(state->programs[i], kernels[i].spread == ITEM_PER_UNIT ? "copy_chunks" : "copy_strided", &error);
     if (error != CL_SUCCESS) return NULL;
     if (clSetKernelArg(kernel, 0, sizeof(cl_mem), &state->mems[BENCH_X]) == CL_SUCCESS &&
         clSetKernelArg(kernel, 1, sizeof(cl_mem), &state->mems[BENCH_Y]) == CL_SUCCESS &&
@@ -135,19 +141,18 @@ static cl_kernel make_kernel(bench_target *target, opencl_state *state, size_t i
 
 static void add_kernel(bench_target *target, opencl_state *state, size_t i, const clbn_device_info *info) {
     int on_cpu = info->kind == CLBN_DEVICE_CPU || info->kind == CLBN_DEVICE_SIMULATOR;
-    if (kernels[i].floats_per_item < 0 && !on_cpu) return;
+    if (kernels[i].spread == ITEM_PER_UNIT && !on_cpu) return;
     cl_kernel kernel = make_kernel(target, state, i);
     if (!kernel) return;
-    unsigned way = target->ways++;
-    size_t local = LOCAL_SIZE, most = 0, units = info->compute_units ? info->compute_units : 1;
+    size_t most = 0, local = LOCAL_SIZE, units = info->compute_units ? info->compute_units : 1, items = units;
     clGetKernelWorkGroupInfo(kernel, state->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
-    if (kernels[i].floats_per_item < 0 || most < local) local = 1;
-    size_t items = kernels[i].floats_per_item > 0 ? target->count / (size_t)kernels[i].floats_per_item : units * 8 * local;
-    if (kernels[i].floats_per_item < 0) items = units;
+    if (kernels[i].spread == ITEM_PER_UNIT || most < local) local = 1;
+    if (kernels[i].spread == ITEM_PER_VECTOR) items = target->count / kernels[i].width + 1;
+    if (kernels[i].spread == ITEMS_PER_UNIT) items = units * 8 * local;
+    unsigned way = target->ways++;
     state->kernels[way] = kernel;
     state->local[way] = local;
     state->global[way] = (items + local - 1) / local * local;
-    if (state->global[way] == 0) state->global[way] = local;
     target->names[way] = kernels[i].name;
 }
 
