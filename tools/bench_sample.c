@@ -12,7 +12,8 @@
 #define SAMPLE_SECONDS 0.2e-3
 #define SAMPLES_MIN    7
 #define ROW_SECONDS    1.9
-/* After so many rounds a way whose best is slower than this many times the best way's median is left out. */
+/* After so many rounds a way whose best is slower than this many times the best way's median is left out; after one round
+ * all but the best way are, where there is no time for more. */
 #define TRIAL_ROUNDS 3
 #define TRIAL_FACTOR 1.3
 
@@ -66,13 +67,13 @@ static int sample(sampler *m, unsigned way) {
     }
 }
 
-static void leave_out_slow_ways(sampler *m) {
+static void leave_out_slow_ways(sampler *m, double factor) {
     double best = 0;
     for (unsigned way = 1; way < m->target->ways; way++) {
         double time = median(&m->ways[way]);
         if (best == 0 || time < best) best = time;
     }
-    for (unsigned way = 1; way < m->target->ways; way++) m->ways[way].out = m->ways[way].times[0] > TRIAL_FACTOR * best;
+    for (unsigned way = 1; way < m->target->ways; way++) m->ways[way].out = m->ways[way].times[0] > factor * best;
 }
 
 /* Whether sampling may stop here, in the middle of a round: time is up, and there is a sample of each kind. */
@@ -85,8 +86,11 @@ static int sample_all(sampler *m, double seconds) {
         if (m->ways[0].count >= SAMPLES_MIN && now_seconds() >= m->soft_end) break;
         for (unsigned way = 0; way < m->target->ways && !out_of_time(m); way++)
             if (!m->ways[way].out) TRY(sample(m, way));
-        if (round + 1 == TRIAL_ROUNDS && !out_of_time(m)) leave_out_slow_ways(m);
-        progress_step((size_t)(1000 * (now_seconds() - m->start) / seconds));
+        double now = now_seconds();
+        if (now >= m->hard_end) continue;
+        if (round == 0 && m->start + SAMPLES_MIN * (now - m->start) > m->hard_end) leave_out_slow_ways(m, 1);
+        if (round + 1 == TRIAL_ROUNDS) leave_out_slow_ways(m, TRIAL_FACTOR);
+        progress_step((size_t)(1000 * (now - m->start) / seconds));
     }
     return EXIT_DONE;
 }
