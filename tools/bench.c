@@ -22,8 +22,9 @@ typedef struct row_text {
 } row_text;
 
 static void no_commas(char *text) {
+    make_one_line(text);
     for (; *text; text++)
-        if (*text == ',' || *text == '"' || (unsigned char)*text < 0x20) *text = ' ';
+        if (*text == ',' || *text == '"') *text = ' ';
 }
 
 static row_text describe(const options *o, const session *s, forward_mode op, const bench_shape *shape,

@@ -7,8 +7,8 @@
 
 #include "bench.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
 #define HAVE_STREAM 1
 #else
 #define HAVE_STREAM 0
@@ -48,6 +48,14 @@ static void block_stream(float *to, const float *from, size_t count) {
     for (size_t i = whole; i < count; i++) to[i] = from[i];
     _mm_sfence();
 }
+
+/* The same with a cache line in one store. */
+__attribute__((target("avx512f"))) static void block_stream_wide(float *to, const float *from, size_t count) {
+    size_t whole = count / 16 * 16;
+    for (size_t i = 0; i < whole; i += 16) _mm512_stream_ps(to + i, _mm512_loadu_ps(from + i));
+    for (size_t i = whole; i < count; i++) to[i] = from[i];
+    _mm_sfence();
+}
 #endif
 
 static void copy_threaded(copy_block block, float *to, const float *from, size_t count) {
@@ -59,7 +67,7 @@ static void copy_threaded(copy_block block, float *to, const float *from, size_t
     }
 }
 
-enum { WAY_OP, WAY_MEMCPY, WAY_THREADS_MEMCPY, WAY_THREADS_LOOP, WAY_THREADS_STREAM };
+enum { WAY_OP, WAY_MEMCPY, WAY_THREADS_MEMCPY, WAY_THREADS_LOOP, WAY_THREADS_STREAM, WAY_THREADS_STREAM_WIDE, WAYS };
 
 static int run_cpu(bench_target *target, unsigned way, size_t calls) {
     cpu_state *state = target->state;
@@ -81,6 +89,9 @@ static int run_cpu(bench_target *target, unsigned way, size_t calls) {
         case WAY_THREADS_STREAM:
             copy_threaded(block_stream, y, x, target->count);
             break;
+        case WAY_THREADS_STREAM_WIDE:
+            copy_threaded(block_stream_wide, y, x, target->count);
+            break;
 #endif
         default:
             break;
@@ -96,14 +107,24 @@ static void close_cpu(bench_target *target) {
     target->state = NULL;
 }
 
+/* The last ways need a processor that has them. */
+static unsigned count_ways(void) {
+#if HAVE_STREAM
+    return __builtin_cpu_supports("avx512f") ? WAYS : WAY_THREADS_STREAM_WIDE;
+#else
+    return WAY_THREADS_STREAM;
+#endif
+}
+
 int bench_open_cpu(bench_target *target) {
-    static const char *const names[] = {"op", "memcpy", "threads-memcpy", "threads-loop", "threads-stream"};
+    static const char *const names[] = {"op",           "memcpy",         "threads-memcpy",
+                                        "threads-loop", "threads-stream", "threads-stream-wide"};
     cpu_state *state = calloc(1, sizeof *state);
     if (!state) return fail_run("%s: no memory", target->what);
     target->state = state;
     target->run = run_cpu;
     target->close = close_cpu;
-    target->ways = HAVE_STREAM ? 5 : 4;
+    target->ways = count_ways();
     memcpy(target->names, names, sizeof names);
     for (int i = 0; i < BENCH_BUFFERS; i++) {
         size_t count = bench_buffer_count(target, i);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The tool's voice. Control characters (a file name may hold them, and so do build logs) become blanks, so that a line
- * stays one line.
+ * The tool's voice.
  */
 #include "report.h"
 
@@ -11,7 +10,7 @@
 
 #include "progress.h"
 
-static void one_line(char *text) {
+void make_one_line(char *text) {
     for (; *text; text++)
         if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = ' ';
 }
@@ -19,7 +18,7 @@ static void one_line(char *text) {
 static void say(FILE *stream, const char *prefix, const char *format, va_list values, const char *suffix) {
     char text[2048];
     vsnprintf(text, sizeof text, format, values);
-    one_line(text);
+    make_one_line(text);
     fprintf(stream, "%s%s%s\n", prefix, text, suffix);
     fflush(stream);
 }

@@ -30,6 +30,9 @@ int fail_run(const char *format, ...) PRINTF_LIKE(1, 2);
 /* "clbn: WHAT is not supported yet", EXIT_INPUT. */
 int fail_later(const char *format, ...) PRINTF_LIKE(1, 2);
 
+/* Control characters to blanks: a file name, a device's name or a build log then stays one line. */
+void make_one_line(char *text);
+
 /* One line to standard output. */
 void note(const char *format, ...) PRINTF_LIKE(1, 2);
 

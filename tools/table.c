@@ -15,25 +15,23 @@ void table_begin(table *t, const char *alignment) {
     t->columns = strlen(alignment);
 }
 
-/* rows counts cells until the end, when whole rows are known. */
 void table_cell(table *t, const char *format, ...) {
     char text[320];
     va_list values;
     va_start(values, format);
     int length = vsnprintf(text, sizeof text, format, values);
     va_end(values);
-    for (char *at = text; *at; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = ' ';
-    if (t->rows == t->room) {
+    make_one_line(text);
+    if (t->count == t->room) {
         size_t room = t->room ? t->room * 2 : 256;
         char **cells = realloc(t->cells, room * sizeof *cells);
         if (!cells) return;
         t->cells = cells;
         t->room = room;
     }
-    int *width = &t->widths[t->rows % t->columns];
+    int *width = &t->widths[t->count % t->columns];
     if (length > *width) *width = length;
-    t->cells[t->rows++] = strdup(text);
+    t->cells[t->count++] = strdup(text);
 }
 
 static void print_row(const table *t, size_t row) {
@@ -49,7 +47,7 @@ static void print_row(const table *t, size_t row) {
 }
 
 void table_end(table *t, size_t most) {
-    size_t rows = t->rows / t->columns;
+    size_t rows = t->count / t->columns;
     for (size_t row = 0; row < rows; row++) {
         if (most && rows - 1 > 2 * most && row == 1 + most) {
             printf("... %zu more\n", rows - 1 - 2 * most);
@@ -57,7 +55,7 @@ void table_end(table *t, size_t most) {
         }
         print_row(t, row);
     }
-    for (size_t i = 0; i < t->rows; i++) free(t->cells[i]);
+    for (size_t i = 0; i < t->count; i++) free(t->cells[i]);
     free(t->cells);
     memset(t, 0, sizeof *t);
 }

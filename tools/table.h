@@ -7,11 +7,14 @@
 
 #include <stddef.h>
 
+#include "report.h"
+
 #define TABLE_MAX_COLUMNS 12
 
 typedef struct table {
-    size_t columns, rows, room;
-    char **cells;          /* row by row */
+    size_t columns;
+    size_t count, room;    /* of cells */
+    char **cells;          /* row by row; NULL where there was no memory */
     const char *alignment; /* one letter a column: l or r */
     int widths[TABLE_MAX_COLUMNS];
 } table;
@@ -19,14 +22,11 @@ typedef struct table {
 /* A table of as many columns as alignment has letters. */
 void table_begin(table *t, const char *alignment);
 
-/* The next cell, row by row from the left. A cell that has no memory stays empty. Control characters become blanks. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-void table_cell(table *t, const char *format, ...);
+/* The next cell, row by row from the left. Control characters become blanks. */
+void table_cell(table *t, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Print it, and free it. Of more than 2 * most rows below the first only the first and last most are shown, and a line that says how
- * many are left out; most 0: all. */
+/* Print it, and free it. Of more than 2 * most rows below the first only the first and the last most are shown, and how many
+ * are left out; most 0: all. */
 void table_end(table *t, size_t most);
 
 #endif
