@@ -28,7 +28,7 @@ typedef struct bench_target {
 int bench_open_cpu(bench_target *target);
 int bench_open_opencl(bench_target *target, const session *s);
 
-/* The arguments of a call on the buffers in the order x, y, gamma, beta, running mean and variance, saved mean, its low part, inv_std. */
+/* The buffers of a call. */
 enum {
     BENCH_X,
     BENCH_Y,
@@ -52,8 +52,8 @@ typedef struct bench_result {
     size_t samples; /* of the operation */
 } bench_result;
 
-/* Time all ways in turn, round after round, for about so many seconds: 7 samples or more, but no longer than 2 s (or what was asked for, if
- * that is more). */
+/* Time all ways in turn, round after round, for about so many seconds: at least 7 samples, unless that takes longer than 2 s
+ * (or than what was asked for, if that is more). */
 int bench_sample(bench_target *target, double seconds, bench_result *result);
 
 #endif

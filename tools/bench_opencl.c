@@ -9,9 +9,9 @@
 #include "bench.h"
 #include "progress.h"
 
-/* T and W (floats in a T) are set by the build. The items of copy_strided take turns; an item of copy_chunks walks one piece, which
- * suits CPU devices, where an item is a loop on a core. The first item takes what is no whole vector. Without
- * the built-in function that PAST_CACHE asks for the program is empty, and the way is left out. */
+/* T and W (floats in a T) are set by the build. The items of copy_strided take turns; an item of copy_chunks walks one piece,
+ * which suits CPU devices, where an item is a loop on a core. The first item takes what is no whole vector. Without the
+ * built-in function that PAST_CACHE asks for the program is empty, and the way is left out. */
 static const char source[] = "#if !defined(PAST_CACHE)\n"
                              "#define STORE(p, v) *(p) = (v)\n"
                              "#elif defined(__has_builtin)\n"
