@@ -88,9 +88,7 @@ static int check_target(const output *item) {
     char *folder = folder_of(item->target);
     if (!folder) return fail_run("%s%s%s: no memory for its name", REF(item->file));
     int status = EXIT_DONE;
-    if (stat(folder, &info) != 0)
-        status = fail_run("%s%s%s: cannot be written: %s: %s", REF(item->file), folder, strerror(errno));
-    else if (!S_ISDIR(info.st_mode))
+    if (stat(folder, &info) == 0 && !S_ISDIR(info.st_mode))
         status = fail_run("%s%s%s: cannot be written: %s is no folder", REF(item->file), folder);
     else if (access(folder, W_OK | X_OK) != 0)
         status = fail_run("%s%s%s: cannot be written: %s: %s", REF(item->file), folder, strerror(errno));

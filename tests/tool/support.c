@@ -17,8 +17,9 @@
 static char folder[4096];
 
 void enter_folder(void) {
-    ck_assert_ptr_nonnull(getcwd(folder, sizeof folder - 32));
-    strcat(folder, "/clbn-tool-XXXXXX");
+    char here[sizeof folder - 32];
+    ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+    snprintf(folder, sizeof folder, "%s/clbn-tool-XXXXXX", here);
     ck_assert_ptr_nonnull(mkdtemp(folder));
     ck_assert_int_eq(chdir(folder), 0);
 }

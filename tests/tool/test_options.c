@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support.h"
 
@@ -181,6 +182,24 @@ START_TEST(notes_name_the_device_and_the_time) {
 }
 END_TEST
 
+START_TEST(without_a_driver_auto_takes_the_cpu_path_and_opencl_is_not_there) {
+    char folder[4096], old[4096] = "";
+    put_x();
+    if (getenv("OCL_ICD_VENDORS")) snprintf(old, sizeof old, "%s", getenv("OCL_ICD_VENDORS"));
+    ck_assert_ptr_nonnull(getcwd(folder, sizeof folder));
+    setenv("OCL_ICD_VENDORS", folder, 1); /* no .icd file lies here */
+    const outcome *result = OK(N);
+    ck_assert_ptr_nonnull(strstr(result->out, "note: "));
+    ck_assert_ptr_nonnull(strstr(result->out, "device: cpu"));
+    REFUSED(1, "--device opencl", N, "--device", "opencl");
+    REFUSED(1, "--device 0:0", "bench", "--device", "0:0");
+    if (old[0])
+        setenv("OCL_ICD_VENDORS", old, 1);
+    else
+        unsetenv("OCL_ICD_VENDORS");
+}
+END_TEST
+
 START_TEST(a_full_standard_output_is_a_failure) {
     char command[8192];
     put_x();
@@ -199,5 +218,6 @@ void add_options(Suite *suite) {
     tcase_add_test(tests, an_explicit_option_wins_over_the_preset_wherever_it_stands);
     tcase_add_test(tests, a_line_stays_one_line_whatever_a_name_holds);
     tcase_add_test(tests, notes_name_the_device_and_the_time);
+    tcase_add_test(tests, without_a_driver_auto_takes_the_cpu_path_and_opencl_is_not_there);
     tcase_add_test(tests, a_full_standard_output_is_a_failure);
 }
