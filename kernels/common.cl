@@ -84,8 +84,9 @@ typedef struct {
  * throughout: what compilers make of returned ones is more than Oclgrind can interpret.) */
 void merge(moments *a, const moments *b) {
     const ulong n = a->n + b->n;
-    const real share = b->n == 0 ? (real)0 : (real)b->n / (real)n;
-    const real d = a->n == 0 ? (real)0 : (b->hi - a->hi) + (b->lo - a->lo);
+    const bool one = a->n == 0 || b->n == 0;
+    const real share = one ? (real)0 : (real)b->n / (real)n;
+    const real d = one ? (real)0 : (b->hi - a->hi) + (b->lo - a->lo);
     const real from = a->n == 0 ? b->hi : a->hi, from_lo = a->n == 0 ? b->lo : a->lo;
     const real step = from_lo + d * share;
     const real between = d * d * ((real)a->n * share);

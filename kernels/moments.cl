@@ -9,7 +9,7 @@
 /* Vectors a lane sums about one pivot. */
 #define BLOCK 32
 /* Rows a block of columns has. */
-#define ROWS 16
+#define ROWS 32
 
 typedef struct {
     vec hi, lo, m2, m2_lo;
@@ -216,61 +216,55 @@ vec load_part(const __global real *p, const uint valid) {
     return LOAD_VEC(values);
 }
 
-/* Takes rows rows, step apart, of one vector of columns, of which valid exist, into the state at column j. */
-void take_rows(column_lanes *s, const uint j, const __global real *x, const uint rows, const ulong step, const uint valid,
-               const uint before) {
-    lanes state;
-    state.hi = LOAD_VEC(s->hi + j);
-    state.lo = LOAD_VEC(s->lo + j);
-    state.m2 = LOAD_VEC(s->m2 + j);
-    state.m2_lo = LOAD_VEC(s->m2_lo + j);
-#define SUM_ROWS(LOADED)                                                                                                         \
-    if (before == 0) {                                                                                                           \
-        const __global real *p = x;                                                                                              \
-        const vec pivot = LOADED;                                                                                                \
-        for (uint r = 1; r < rows; r++) {                                                                                        \
-            p = x + r * step;                                                                                                    \
-            e0 += LOADED - pivot;                                                                                                \
-        }                                                                                                                        \
-        state.hi = pivot + e0 / (real)rows;                                                                                      \
-        e0 = 0;                                                                                                                  \
-    }                                                                                                                            \
-    uint r = 0;                                                                                                                  \
-    for (; r + 2 <= rows; r += 2) {                                                                                              \
-        const __global real *p = x + r * step;                                                                                   \
-        const vec a = LOADED - state.hi;                                                                                         \
-        p += step;                                                                                                               \
-        const vec b = LOADED - state.hi;                                                                                         \
-        e0 += a, e1 += b;                                                                                                        \
-        q0 += a * a, q1 += b * b;                                                                                                \
-    }                                                                                                                            \
-    if (r < rows) {                                                                                                              \
-        const __global real *p = x + r * step;                                                                                   \
-        const vec a = LOADED - state.hi;                                                                                         \
-        e0 += a;                                                                                                                 \
-        q0 += a * a;                                                                                                             \
+/* Sums e and squares q of d = x - pivot, vector by vector, over rows rows, step apart. Row after row: in memory's order, where
+ * alone a processor's own prefetching keeps up. */
+void column_sums(const __global real *x, const uint rows, const ulong step, const uint columns, const real *pivot, vec *e, vec *q) {
+    for (uint v = 0; v < TILE; v++) e[v] = q[v] = 0;
+    for (uint r = 0; r < rows; r++) {
+        const __global real *p = x + r * step;
+        for (uint v = 0; v < TILE && (v + 1) * VEC <= columns; v++) {
+            const vec d = LOAD_VEC(p + v * VEC) - LOAD_VEC(pivot + v * VEC);
+            e[v] += d;
+            q[v] += d * d;
+        }
+        if (columns % VEC != 0) {
+            const uint v = columns / VEC;
+            const vec d = load_part(p + v * VEC, columns % VEC) - LOAD_VEC(pivot + v * VEC);
+            e[v] += d;
+            q[v] += d * d;
+        }
     }
-    vec e0 = 0, e1 = 0, q0 = 0, q1 = 0;
-    if (valid >= VEC) {
-        SUM_ROWS(LOAD_VEC(p))
-    } else {
-        SUM_ROWS(load_part(p, valid))
+}
+
+/* A block of rows into the state of every vector of columns, which has before rows. */
+void take_column_block(column_lanes *s, const uint columns, const uint before, const uint rows, const vec *e, const vec *q) {
+    for (uint v = 0; v < TILE && v * VEC < columns; v++) {
+        const uint j = v * VEC;
+        lanes state = {LOAD_VEC(s->hi + j), LOAD_VEC(s->lo + j), LOAD_VEC(s->m2 + j), LOAD_VEC(s->m2_lo + j)};
+        take_block(&state, before, rows, e[v], q[v]);
+        STORE_VEC(state.hi, s->hi + j);
+        STORE_VEC(state.lo, s->lo + j);
+        STORE_VEC(state.m2, s->m2 + j);
+        STORE_VEC(state.m2_lo, s->m2_lo + j);
     }
-    take_block(&state, before, rows, e0 + e1, q0 + q1);
-    STORE_VEC(state.hi, s->hi + j);
-    STORE_VEC(state.lo, s->lo + j);
-    STORE_VEC(state.m2, s->m2 + j);
-    STORE_VEC(state.m2_lo, s->m2_lo + j);
 }
 
 /* A work-item's share of rows rows of columns columns: rows LANE_Y + k * LY. Returns how many rows it took. */
 uint column_share(const __global real *x, const uint rows, const ulong width, const uint columns, column_lanes *s) {
-    const uint mine = rows > LANE_Y ? (rows - LANE_Y - 1) / LY + 1 : 0;
+    const uint mine = rows > LANE_Y ? (rows - LANE_Y - 1) / LY + 1 : 0, first = min(mine, (uint)ROWS);
     const ulong step = LY * width;
-    for (uint j = 0; j < WIDE; j++) s->hi[j] = s->lo[j] = s->m2[j] = s->m2_lo[j] = 0;
+    const __global real *p = x + LANE_Y * width;
+    vec e[TILE], q[TILE];
+    for (uint j = 0; j < WIDE; j++) {
+        s->hi[j] = j < columns && mine != 0 ? p[j] : 0;
+        s->lo[j] = s->m2[j] = s->m2_lo[j] = 0;
+    }
+    column_sums(p, first, step, columns, s->hi, e, q);
+    for (uint v = 0; v < TILE && first != 0; v++) STORE_VEC(LOAD_VEC(s->hi + v * VEC) + e[v] / (real)first, s->hi + v * VEC);
     for (uint r = 0; r < mine; r += ROWS) {
-        const __global real *p = x + LANE_Y * width + r * step;
-        for (uint j = 0; j < columns; j += VEC) take_rows(s, j, p + j, min(mine - r, (uint)ROWS), step, columns - j, r);
+        const uint now = min(mine - r, (uint)ROWS);
+        column_sums(p + r * step, now, step, columns, s->hi, e, q);
+        take_column_block(s, columns, r, now, e, q);
     }
     return mine;
 }
@@ -302,11 +296,8 @@ uint column_moments(const __global real *x, const uint rows, const ulong width, 
 }
 
 void merged_column(const column_lanes *s, const uint n, const uint j, const __local real *scratch, moments *m) {
-#if ALONE
-    column_of(s, j, n, m);
-#else
-    get_local(scratch + LANE_X * WIDE + j, LX * WIDE * LY, m);
-#endif
+    if (ALONE) column_of(s, j, n, m);
+    else get_local(scratch + LANE_X * WIDE + j, LX * WIDE * LY, m);
 }
 
 /* Where a group's tile of columns begins for this work-item, and how many of them exist. */
