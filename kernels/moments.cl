@@ -32,17 +32,17 @@ void take_block(lanes *s, const uint before, const uint count, const vec e, cons
 }
 
 /* Lane j takes lane j + half in, of as many values: Chan's merge with the shares known. */
-#define HALVE(half, values)                                                                                                      \
-    for (uint j = 0; j < half; j++) {                                                                                            \
-        const real d = (hi[j + half] - hi[j]) + (lo[j + half] - lo[j]);                                                          \
-        const real step = lo[j] + d * (real)0.5, between = d * d * ((real)(values) * (real)0.5);                                 \
-        TWO_SUM(real, mean, mean_lo, hi[j], step);                                                                               \
-        TWO_SUM(real, within, within_lo, s2[j], s2[j + half]);                                                                   \
-        TWO_SUM(real, both, both_lo, within, between);                                                                           \
-        hi[j] = mean;                                                                                                            \
-        lo[j] = mean_lo;                                                                                                         \
-        s2[j] = both;                                                                                                            \
-        s2_lo[j] = (s2_lo[j] + s2_lo[j + half]) + (within_lo + both_lo);                                                         \
+#define HALVE(half, values)                                                                      \
+    for (uint j = 0; j < half; j++) {                                                            \
+        const real d = (hi[j + half] - hi[j]) + (lo[j + half] - lo[j]);                          \
+        const real step = lo[j] + d * (real)0.5, between = d * d * ((real)(values) * (real)0.5); \
+        TWO_SUM(real, mean, mean_lo, hi[j], step);                                               \
+        TWO_SUM(real, within, within_lo, s2[j], s2[j + half]);                                   \
+        TWO_SUM(real, both, both_lo, within, between);                                           \
+        hi[j] = mean;                                                                            \
+        lo[j] = mean_lo;                                                                         \
+        s2[j] = both;                                                                            \
+        s2_lo[j] = (s2_lo[j] + s2_lo[j + half]) + (within_lo + both_lo);                         \
     }
 
 /* The moments of a vector of lanes with n values each. */
@@ -77,6 +77,7 @@ void plane_sums(const __global real *x, const uint rows, const ulong row_step, c
         const __global real *p = x + r * row_step;
         uint v = 0;
         for (; v + 4 <= vectors; v += 4, p += 4 * vector_step) {
+            for (uint line = 0; line < 4; line++) ASK_AHEAD(x + r * row_step, (v + line) * VEC, vectors * VEC, row_step);
             const vec a = LOAD_VEC(p) - pivot, b = LOAD_VEC(p + vector_step) - pivot;
             const vec c = LOAD_VEC(p + 2 * vector_step) - pivot, d = LOAD_VEC(p + 3 * vector_step) - pivot;
             e0 += a, e1 += b, e2 += c, e3 += d;
@@ -93,8 +94,8 @@ void plane_sums(const __global real *x, const uint rows, const ulong row_step, c
 }
 
 /* The same with single values. */
-void plane_tail_sums(const __global real *x, const uint rows, const ulong row_step, const uint values, const real pivot, real *sum,
-                     real *squares) {
+void plane_tail_sums(const __global real *x, const uint rows, const ulong row_step, const uint values, const real pivot,
+                     real *sum, real *squares) {
     real e = 0, q = 0;
     for (uint r = 0; r < rows; r++) {
         for (uint i = 0; i < values; i++) {
@@ -183,8 +184,7 @@ void plane_chunk(const ulong k, const ulong outer, const ulong inner, const ulon
     part->length = (uint)min(length_each, inner - part->start);
 }
 
-#define PLANE_PARAMETERS                                                                                                         \
-    ulong outer, ulong channels, ulong inner, ulong chunks, ulong rows_each, ulong pieces, ulong length_each
+#define PLANE_PARAMETERS ulong outer, ulong channels, ulong inner, ulong chunks, ulong rows_each, ulong pieces, ulong length_each
 
 /* Moments of every chunk: parts[PARTS][chunks][channels]. Groups: chunks by channels, both in strides. */
 __kernel void moments_planes(__global const real *x, ulong x_offset, PLANE_PARAMETERS, __global real *parts, ulong parts_offset,
@@ -216,55 +216,69 @@ vec load_part(const __global real *p, const uint valid) {
     return LOAD_VEC(values);
 }
 
-/* Sums e and squares q of d = x - pivot, vector by vector, over rows rows, step apart. Row after row: in memory's order, where
- * alone a processor's own prefetching keeps up. */
-void column_sums(const __global real *x, const uint rows, const ulong step, const uint columns, const real *pivot, vec *e, vec *q) {
-    for (uint v = 0; v < TILE; v++) e[v] = q[v] = 0;
-    for (uint r = 0; r < rows; r++) {
-        const __global real *p = x + r * step;
-        for (uint v = 0; v < TILE && (v + 1) * VEC <= columns; v++) {
-            const vec d = LOAD_VEC(p + v * VEC) - LOAD_VEC(pivot + v * VEC);
-            e[v] += d;
-            q[v] += d * d;
-        }
-        if (columns % VEC != 0) {
-            const uint v = columns / VEC;
-            const vec d = load_part(p + v * VEC, columns % VEC) - LOAD_VEC(pivot + v * VEC);
-            e[v] += d;
-            q[v] += d * d;
-        }
+/* Where the next block of rows begins, and which of its lines to ask for: in memory's order, one for each that is read. */
+typedef struct {
+    const __global real *row;
+    uint column, columns;
+    ulong step;
+} ahead;
+
+void ask(ahead *a) {
+    ASK_FOR(a->row + a->column);
+    a->column += VEC;
+    if (a->column >= a->columns) {
+        a->column = 0;
+        a->row += a->step;
     }
 }
 
-/* A block of rows into the state of every vector of columns, which has before rows. */
-void take_column_block(column_lanes *s, const uint columns, const uint before, const uint rows, const vec *e, const vec *q) {
-    for (uint v = 0; v < TILE && v * VEC < columns; v++) {
-        const uint j = v * VEC;
-        lanes state = {LOAD_VEC(s->hi + j), LOAD_VEC(s->lo + j), LOAD_VEC(s->m2 + j), LOAD_VEC(s->m2_lo + j)};
-        take_block(&state, before, rows, e[v], q[v]);
-        STORE_VEC(state.hi, s->hi + j);
-        STORE_VEC(state.lo, s->lo + j);
-        STORE_VEC(state.m2, s->m2 + j);
-        STORE_VEC(state.m2_lo, s->m2_lo + j);
+/* Takes rows rows, step apart, of one vector of columns, of which valid exist, into the state at column j. */
+void take_rows(column_lanes *s, const uint j, const __global real *x, const uint rows, const ulong step, const uint valid,
+               const uint before, ahead *next) {
+    lanes state = {LOAD_VEC(s->hi + j), LOAD_VEC(s->lo + j), LOAD_VEC(s->m2 + j), LOAD_VEC(s->m2_lo + j)};
+    vec e = 0, q = 0;
+#define SUM_ROWS(LOADED)                         \
+    if (before == 0) {                           \
+        const __global real *p = x;              \
+        const vec pivot = LOADED;                \
+        for (uint r = 1; r < rows; r++) {        \
+            p += step;                           \
+            e += LOADED - pivot;                 \
+        }                                        \
+        state.hi = pivot + e / (real)rows;       \
+        e = 0;                                   \
+    }                                            \
+    const __global real *p = x;                  \
+    for (uint r = 0; r < rows; r++, p += step) { \
+        ask(next);                               \
+        const vec d = LOADED - state.hi;         \
+        e += d;                                  \
+        q += d * d;                              \
     }
+    if (valid >= VEC) {
+        SUM_ROWS(LOAD_VEC(p))
+    } else {
+        SUM_ROWS(load_part(p, valid))
+    }
+    take_block(&state, before, rows, e, q);
+    STORE_VEC(state.hi, s->hi + j);
+    STORE_VEC(state.lo, s->lo + j);
+    STORE_VEC(state.m2, s->m2 + j);
+    STORE_VEC(state.m2_lo, s->m2_lo + j);
 }
 
 /* A work-item's share of rows rows of columns columns: rows LANE_Y + k * LY. Returns how many rows it took. */
 uint column_share(const __global real *x, const uint rows, const ulong width, const uint columns, column_lanes *s) {
-    const uint mine = rows > LANE_Y ? (rows - LANE_Y - 1) / LY + 1 : 0, first = min(mine, (uint)ROWS);
+    const uint mine = rows > LANE_Y ? (rows - LANE_Y - 1) / LY + 1 : 0;
     const ulong step = LY * width;
-    const __global real *p = x + LANE_Y * width;
-    vec e[TILE], q[TILE];
-    for (uint j = 0; j < WIDE; j++) {
-        s->hi[j] = j < columns && mine != 0 ? p[j] : 0;
-        s->lo[j] = s->m2[j] = s->m2_lo[j] = 0;
-    }
-    column_sums(p, first, step, columns, s->hi, e, q);
-    for (uint v = 0; v < TILE && first != 0; v++) STORE_VEC(LOAD_VEC(s->hi + v * VEC) + e[v] / (real)first, s->hi + v * VEC);
+    for (uint j = 0; j < WIDE; j++) s->hi[j] = s->lo[j] = s->m2[j] = s->m2_lo[j] = 0;
     for (uint r = 0; r < mine; r += ROWS) {
+        const __global real *p = x + LANE_Y * width + r * step;
         const uint now = min(mine - r, (uint)ROWS);
-        column_sums(p + r * step, now, step, columns, s->hi, e, q);
-        take_column_block(s, columns, r, now, e, q);
+        ahead next = {p + now * step, 0, columns, step};
+        for (uint v = 0; v < TILE && v * VEC < columns; v++) {
+            take_rows(s, v * VEC, p + v * VEC, now, step, columns - v * VEC, r, &next);
+        }
     }
     return mine;
 }
@@ -296,13 +310,17 @@ uint column_moments(const __global real *x, const uint rows, const ulong width, 
 }
 
 void merged_column(const column_lanes *s, const uint n, const uint j, const __local real *scratch, moments *m) {
-    if (ALONE) column_of(s, j, n, m);
-    else get_local(scratch + LANE_X * WIDE + j, LX * WIDE * LY, m);
+    if (ALONE)
+        column_of(s, j, n, m);
+    else
+        get_local(scratch + LANE_X * WIDE + j, LX * WIDE * LY, m);
 }
 
 /* Where a group's tile of columns begins for this work-item, and how many of them exist. */
 #define TILE_COLUMNS ((ulong)LX * WIDE)
-uint tile_columns(const ulong start, const ulong width) { return start < width ? (uint)min(width - start, (ulong)WIDE) : 0; }
+uint tile_columns(const ulong start, const ulong width) {
+    return start < width ? (uint)min(width - start, (ulong)WIDE) : 0;
+}
 
 /* Moments of every column over every slab of rows_each rows: parts[PARTS][slabs][width]. Groups: tiles by slabs, both in
  * strides. */
