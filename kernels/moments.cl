@@ -159,13 +159,12 @@ void plane_share(const __global real *x, const ulong rows, const ulong row_step,
 void plane_moments(const __global real *x, const ulong rows, const ulong row_step, const uint length, __local real *scratch,
                    moments *m) {
     plane_share(x, rows, row_step, length, m);
-#if !ALONE
+    if (ALONE) return;
     const uint lane = LANE_Y * LX + LANE_X;
     GROUP_BARRIER; /* whoever still reads scratch */
     put_local(scratch + lane, LX * LY, m);
     group_merge(scratch, 1, LX * LY);
     get_local(scratch, LX * LY, m);
-#endif
 }
 
 /* A chunk of a channel's planes: rows [row, row + rows), values [start, start + length). */
@@ -296,7 +295,7 @@ void column_of(const column_lanes *s, const uint j, const uint n, moments *m) {
 uint column_moments(const __global real *x, const uint rows, const ulong width, const uint columns, column_lanes *s,
                     __local real *scratch) {
     const uint n = column_share(x, rows, width, columns, s);
-#if !ALONE
+    if (ALONE) return n;
     const uint row = LX * WIDE;
     GROUP_BARRIER; /* whoever still reads scratch */
     for (uint j = 0; j < WIDE; j++) {
@@ -305,7 +304,6 @@ uint column_moments(const __global real *x, const uint rows, const ulong width, 
         put_local(scratch + LANE_Y * row + LANE_X * WIDE + j, row * LY, &m);
     }
     group_merge(scratch, row, LY);
-#endif
     return n;
 }
 
