@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The CPU loops for the compiler's own target: what every processor of its kind can run.
+ */
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#define STREAM_BYTES 32
+#define STREAM(p, v)                         \
+    do {                                     \
+        __m128 halves[2];                    \
+        memcpy(halves, &(v), sizeof halves); \
+        _mm_stream_ps((p), halves[0]);       \
+        _mm_stream_ps((p) + 4, halves[1]);   \
+    } while (0)
+#define STREAM_END _mm_sfence()
+#else
+#define STREAM_BYTES 4
+#define STREAM(p, v) memcpy((p), &(v), sizeof(v))
+#define STREAM_END   (void)0
+#endif
+
+#include "loops.inc"
+
+const clbn_cpu_loops clbn_cpu_loops_portable = TABLE("portable");
+
+clbn_cpu_moments clbn_cpu_merge(clbn_cpu_moments a, clbn_cpu_moments b) {
+    if (b.count == 0) return a;
+    if (a.count == 0) return b;
+    const double total = a.count + b.count, shift = b.mean - a.mean, share = b.count / total;
+    return (clbn_cpu_moments){total, a.mean + shift * share, a.m2 + b.m2 + shift * shift * (a.count * share)};
+}
