@@ -29,7 +29,8 @@ static long double rounded(bounds_of who, long double value, long double error) 
 }
 
 long double bounds_batch_mean(bounds_of who, const bounds_channel *c) {
-    return accuracy(who) * sqrtl(c->var) + (who == BOUNDS_OF_CPU_PATH ? 2 * u_double * fabsl(c->mean) : 0);
+    long double roundings = who == BOUNDS_OF_CPU_PATH ? 2 + sqrtl((long double)c->values) : 0;
+    return accuracy(who) * sqrtl(c->var) + roundings * u_double * fabsl(c->mean);
 }
 
 long double bounds_batch_var(bounds_of who, long double var) { return accuracy(who) * var; }

@@ -7,8 +7,10 @@
  * THE CPU PATH computes in double, for which the promise is 1e-13 in place of 1e-6, and rounds once to float: half an ulp more.
  *
  * Derived, with A = 1e-6 or 1e-13 and u = 2^-24, the relative error of one rounding to float (2^-53 for double):
- *   mean pair   saved_mean + saved_mean_lo: A sigma, and what two floats cannot hold, 2^-47 |mean|. In double the mean is known to
- *               A sigma + 2^-52 |mean|: one rounding of the lane's mean and one of the merged.
+ *   mean        on the CPU path: a running mean is rounded whenever it takes values in, at most once a value, and a rounding counts
+ *               with the share of the values before it. Roundings of unknown sign add up as the root of their number (Higham,
+ *               Mary, "A new approach to probabilistic rounding error analysis", 2019): A sigma + (2 + sqrt(n)) 2^-53 |mean|.
+ *   mean pair   saved_mean + saved_mean_lo: as the mean, and what two floats cannot hold, 2^-47 |mean|.
  *   inv_std     = (var + e)^-1/2: d inv_std / inv_std = -1/2 d var / (var + e), so at most A / 2; for 1 / (sqrt(var) + e) it is
  *               -1/2 (d var / var) sqrt(var) / (sqrt(var) + e), no more. Two roundings to its type: epsilon's and its own.
  *   y, CPU      (x - mean) * k + beta in double: A (|gamma xhat| + |beta|), and gamma inv_std times what double leaves of the mean.
@@ -18,12 +20,15 @@
 #ifndef CLBN_TESTS_BOUNDS_H
 #define CLBN_TESTS_BOUNDS_H
 
+#include <stddef.h>
+
 typedef enum bounds_of { BOUNDS_OF_CPU_PATH, BOUNDS_OF_DEVICE } bounds_of;
 
 /* What the batch's statistics and one parameter pair say of a result; all exact. */
 typedef struct bounds_channel {
     long double mean, var, inv_std; /* mean and var 0 where they are given (inference) and so have no error */
     long double gamma, beta;
+    size_t values; /* n, of one channel */
 } bounds_channel;
 
 long double bounds_mean(bounds_of who, const bounds_channel *c);

@@ -120,7 +120,7 @@ static long double allowed(const reference *r, bounds_of who, bound_of_channel *
 
 static bounds_channel channel_of(const reference *r, size_t c) {
     const float *gamma = gamma_of(r->b, &r->way), *beta = beta_of(r->b, &r->way);
-    bounds_channel channel = {r->mean[c], r->var[c], r->inv_std[c], gamma ? gamma[c] : 1, beta ? beta[c] : 0};
+    bounds_channel channel = {r->mean[c], r->var[c], r->inv_std[c], gamma ? gamma[c] : 1, beta ? beta[c] : 0, r->b->values};
     return channel;
 }
 
