@@ -60,7 +60,7 @@ long double bounds_y(bounds_of who, const bounds_channel *c, long double gamma_x
 }
 
 long double bounds_running(bounds_of who, long double old, long double batch, double weight, long double batch_bound) {
-    long double kept = (1 - (long double)weight) * old, added = weight * batch;
+    long double kept = weight == 1 ? 0 : (1 - (long double)weight) * old, added = weight * batch;
     long double error = weight * batch_bound;
     if (weight != 0) error += 5 * unit(who) * (fabsl(kept) + fabsl(added));
     return weight == 0 ? 0 : rounded(who, kept + added, error);

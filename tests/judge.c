@@ -177,6 +177,8 @@ void judge(const reference *r, bounds_of who, const result *got, const char *tit
     if (got->y) judge_y(r, who, got->y, title);
 }
 
+bounds_of tested_bounds(void) { return tested_is_cpu_path() ? BOUNDS_OF_CPU_PATH : BOUNDS_OF_DEVICE; }
+
 void judge_report(void) {
     for (int q = 0; q < QUANTITIES; q++)
         if (worst[q].ratio > 0)

@@ -27,6 +27,9 @@ void reference_free(reference *r);
 /* Fails the test with title, channel, error and bound where what the result holds is outside the bounds of who. */
 void judge(const reference *r, bounds_of who, const result *got, const char *title);
 
+/* The bounds that the tested device must keep. */
+bounds_of tested_bounds(void);
+
 /* Prints the worst error over bound so far, by quantity. */
 void judge_report(void);
 

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bounds_of tested_bounds(void) { return tested_is_cpu_path() ? BOUNDS_OF_CPU_PATH : BOUNDS_OF_DEVICE; }
-
 static clbn_config columns(const size_t dims[2], double epsilon) {
     clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
     config.rank = 2, config.dims = dims, config.epsilon = epsilon;
