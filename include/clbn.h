@@ -301,7 +301,7 @@ typedef struct clbn_forward_args {
  * events of wait_list, and returns at once. *event, where event is not NULL, completes with the last launch; the
  * caller releases it. Right on in-order and out-of-order queues. Event and wait list follow clEnqueueNDRangeKernel.
  * Host call (any buffer a host pointer): uploads, runs, reads back, and returns when the results are in place; queue
- * may be NULL (the device's own), event must be NULL. No copy is made where device and host share memory.
+ * may be NULL (the device's own), event must be NULL. Where device and host share memory x and y are used in place.
  * CPU path: host pointers only, queue and event NULL, no wait list; OpenMP threads do the work.
  *
  * Source: Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1; formulas and edge cases: docs/semantics.md.

@@ -1,1 +1,46 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One launch for a channel's whole way: its group reduces, finalizes and applies, so that the second read of x comes from a
+ * cache, and a small batch pays for one launch.
+ */
+
+/* Groups: channels, in strides. */
+__kernel void fused_planes(__global const real *x, ulong x_offset, __global real *y, ulong y_offset, ulong outer, ulong channels,
+                           ulong inner, CHANNEL_PARAMETERS, __local real *scratch) {
+    const channel_arrays arrays = CHANNEL_ARRAYS;
+    const ulong width = channels * inner;
+    for (ulong c = get_group_id(1); c < channels; c += get_num_groups(1)) {
+        const ulong at = c * inner;
+        const moments m = plane_moments(x + x_offset + at, outer, width, (uint)inner, scratch);
+        const statistics s = statistics_of_batch(m, &arrays);
+        if ((flags & HAS_Y) != 0) {
+            apply_rows(x + x_offset + at, y + y_offset + at, outer, width, (uint)inner, affine_of(c, s, &arrays), flags);
+        }
+        if (SPEAKS) {
+            write_statistics(c, s, &arrays);
+            update_running(c, s, &arrays);
+        }
+    }
+}
+
+/* Groups: tiles of columns, in strides. A column is a channel. */
+__kernel void fused_columns(__global const real *x, ulong x_offset, __global real *y, ulong y_offset, ulong outer, ulong channels,
+                            CHANNEL_PARAMETERS, __local real *scratch) {
+    const channel_arrays arrays = CHANNEL_ARRAYS;
+    for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < channels; tile += get_num_groups(0) * TILE_COLUMNS) {
+        const ulong start = tile + LANE_X * WIDE;
+        const uint mine = tile_columns(start, channels);
+        column_lanes lanes_here;
+        column_affine k;
+        const uint n = column_moments(x + x_offset + start, (uint)outer, channels, mine, &lanes_here, scratch);
+        for (uint j = 0; j < mine; j++) {
+            const statistics s = statistics_of_batch(merged_column(&lanes_here, n, j, scratch), &arrays);
+            put_affine(&k, j, affine_of(start + j, s, &arrays));
+            if (LANE_Y == 0) {
+                write_statistics(start + j, s, &arrays);
+                update_running(start + j, s, &arrays);
+            }
+        }
+        if ((flags & HAS_Y) != 0) apply_columns_rows(x + x_offset + start, y + y_offset + start, outer, channels, mine, &k, flags);
+    }
+}

@@ -1,1 +1,328 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reduce: one read of x gives the moments of every channel's chunks. A lane (one element of a work-item's vector) keeps a
+ * count, a mean and an M2, the last two in two floats, and takes values in blocks that are summed about its own running
+ * mean: three operations an element. A lane's first block finds its own pivot first, so that an outlier in front spoils
+ * nothing. Lanes merge by Chan's formula in a fixed tree. docs/semantics.md has the formulas, docs/accuracy.md the error.
+ */
+
+/* Vectors a lane sums about one pivot. */
+#define BLOCK 32
+/* Rows a block of columns has. */
+#define ROWS 16
+
+typedef struct {
+    vec hi, lo, m2, m2_lo;
+} lanes;
+
+/* Takes a block of count values a lane, with sum e and sum of squares q of deviations from s->hi, into s, which has before. */
+void take_block(lanes *s, const uint before, const uint count, const vec e, const vec q) {
+    const real share = (real)count / (real)(before + count);
+    const vec shift = e / (real)count;
+    const vec d = shift - s->lo;
+    const vec step = s->lo + d * share;
+    const vec within = q - e * shift;
+    const vec block = within + d * d * ((real)before * share);
+    TWO_SUM(vec, mean, mean_lo, s->hi, step);
+    TWO_SUM(vec, m2, m2_lo, s->m2, block);
+    s->hi = mean;
+    s->lo = mean_lo;
+    s->m2 = m2;
+    s->m2_lo += m2_lo;
+}
+
+/* Halves of equal counts: n values each. */
+#define HALVE(T, n, m, MEAN, MEAN_LO, M2, M2_LO)                                                                                 \
+    const T m##_d = (MEAN.hi - MEAN.lo) + (MEAN_LO.hi - MEAN_LO.lo);                                                             \
+    const T m##_step = MEAN_LO.lo + m##_d * (real)0.5;                                                                           \
+    const T m##_between = m##_d * m##_d * ((real)(n) * (real)0.5);                                                               \
+    TWO_SUM(T, m##_mean, m##_mean_lo, MEAN.lo, m##_step);                                                                        \
+    TWO_SUM(T, m##_within, m##_within_lo, M2.lo, M2.hi);                                                                         \
+    TWO_SUM(T, m##_m2, m##_m2_lo, m##_within, m##_between);                                                                      \
+    const T m##_rest = (M2_LO.lo + M2_LO.hi) + (m##_within_lo + m##_m2_lo)
+
+/* One moments from a vector of lanes with n values each. */
+moments fold(const lanes *s, const uint n) {
+    moments m = {0, 0, 0, 0, 0};
+    if (n == 0) return m;
+#if VEC == 16
+    HALVE(float8, n, a, s->hi, s->lo, s->m2, s->m2_lo);
+    HALVE(float4, 2 * n, b, a_mean, a_mean_lo, a_m2, a_rest);
+    HALVE(float2, 4 * n, c, b_mean, b_mean_lo, b_m2, b_rest);
+#elif VEC == 8
+    HALVE(float4, n, b, s->hi, s->lo, s->m2, s->m2_lo);
+    HALVE(float2, 2 * n, c, b_mean, b_mean_lo, b_m2, b_rest);
+#else
+    HALVE(float2, n, c, s->hi, s->lo, s->m2, s->m2_lo);
+#endif
+    HALVE(float, VEC / 2 * n, z, c_mean, c_mean_lo, c_m2, c_rest);
+    m.n = (ulong)n * VEC;
+    m.hi = z_mean;
+    m.lo = z_mean_lo;
+    m.m2 = z_m2;
+    m.m2_lo = z_rest;
+    return m;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- planes */
+
+/* Sums of d and d * d, d = x - pivot, over rows rows (row_step apart) of vectors vectors (vector_step apart). */
+void plane_sums(const __global real *x, const uint rows, const ulong row_step, const uint vectors, const uint vector_step,
+                const vec pivot, vec *sum, vec *squares) {
+    vec e0 = 0, e1 = 0, e2 = 0, e3 = 0, q0 = 0, q1 = 0, q2 = 0, q3 = 0;
+    for (uint r = 0; r < rows; r++) {
+        const __global real *p = x + r * row_step;
+        uint v = 0;
+        for (; v + 4 <= vectors; v += 4, p += 4 * vector_step) {
+            const vec a = LOAD_VEC(p) - pivot, b = LOAD_VEC(p + vector_step) - pivot;
+            const vec c = LOAD_VEC(p + 2 * vector_step) - pivot, d = LOAD_VEC(p + 3 * vector_step) - pivot;
+            e0 += a, e1 += b, e2 += c, e3 += d;
+            q0 += a * a, q1 += b * b, q2 += c * c, q3 += d * d;
+        }
+        for (; v < vectors; v++, p += vector_step) {
+            const vec a = LOAD_VEC(p) - pivot;
+            e0 += a;
+            q0 += a * a;
+        }
+    }
+    *sum = (e0 + e1) + (e2 + e3);
+    *squares = (q0 + q1) + (q2 + q3);
+}
+
+/* The same with single values. */
+void plane_tail_sums(const __global real *x, const uint rows, const ulong row_step, const uint values, const real pivot, real *sum,
+                     real *squares) {
+    real e = 0, q = 0;
+    for (uint r = 0; r < rows; r++) {
+        for (uint i = 0; i < values; i++) {
+            const real d = x[r * row_step + i] - pivot;
+            e += d;
+            q += d * d;
+        }
+    }
+    *sum = e;
+    *squares = q;
+}
+
+/* A block of values that do not fill a vector, as moments of its own. */
+moments plane_tail_block(const __global real *x, const uint rows, const ulong row_step, const uint values) {
+    real e, q;
+    moments m = {(ulong)rows * values, x[0], 0, 0, 0};
+    const real n = (real)m.n;
+    plane_tail_sums(x, rows, row_step, values, m.hi, &e, &q);
+    m.hi += e / n;
+    plane_tail_sums(x, rows, row_step, values, m.hi, &e, &q);
+    const real shift = e / n;
+    TWO_SUM(real, mean, mean_lo, m.hi, shift);
+    m.hi = mean;
+    m.lo = mean_lo;
+    m.m2 = q - e * shift;
+    return m;
+}
+
+/* A work-item's share of rows rows, row_step apart, of length values: rows LANE_Y + k * LY, vectors LANE_X + k * LX, and the
+ * values behind the last whole vector for the lane that would be next. */
+moments plane_share(const __global real *x, const ulong rows, const ulong row_step, const uint length) {
+    const uint vectors = length / VEC, tail = vectors % LX == LANE_X ? length % VEC : 0;
+    const uint mine = vectors > LANE_X ? (vectors - LANE_X - 1) / LX + 1 : 0;
+    const ulong my_rows = rows > LANE_Y ? (rows - LANE_Y - 1) / LY + 1 : 0;
+    const uint block_vectors = min(mine, (uint)BLOCK), block_rows = BLOCK / max(block_vectors, 1u);
+    const __global real *first = x + LANE_Y * row_step + LANE_X * VEC;
+    const __global real *tail_first = x + LANE_Y * row_step + vectors * VEC;
+    const ulong step = LY * row_step;
+    lanes s = {(vec)0, (vec)0, (vec)0, (vec)0};
+    moments rest = {0, 0, 0, 0, 0};
+    uint n = 0;
+    for (ulong r = 0; r < my_rows; r += block_rows) {
+        const uint now = (uint)min(my_rows - r, (ulong)block_rows);
+        for (uint v = 0; v < mine; v += block_vectors) {
+            const __global real *p = first + r * step + (ulong)v * LX * VEC;
+            const uint these = min(mine - v, block_vectors);
+            vec e, q;
+            if (n == 0) {
+                const vec pivot = LOAD_VEC(p);
+                plane_sums(p, now, step, these, LX * VEC, pivot, &e, &q);
+                s.hi = pivot + e / (real)(now * these);
+            }
+            plane_sums(p, now, step, these, LX * VEC, s.hi, &e, &q);
+            take_block(&s, n, now * these, e, q);
+            n += now * these;
+        }
+        if (tail != 0) rest = merge(rest, plane_tail_block(tail_first + r * step, now, step, tail));
+    }
+    return merge(fold(&s, n), rest);
+}
+
+/* The group's moments of rows rows of length values; in ALONE the work-item's own. Needs PARTS * LX * LY reals of scratch. */
+moments plane_moments(const __global real *x, const ulong rows, const ulong row_step, const uint length, __local real *scratch) {
+    const moments mine = plane_share(x, rows, row_step, length);
+#if ALONE
+    return mine;
+#else
+    const uint lane = LANE_Y * LX + LANE_X;
+    GROUP_BARRIER; /* whoever still reads scratch */
+    put_local(scratch + lane, LX * LY, mine);
+    group_merge(scratch, 1, LX * LY);
+    return get_local(scratch, LX * LY);
+#endif
+}
+
+/* A chunk of a channel's planes: rows [row, row + rows), values [start, start + length). */
+typedef struct {
+    ulong row, rows, start;
+    uint length;
+} chunk;
+
+/* Chunk k, where a chunk has rows_each rows and length_each values and a row is cut into pieces of them. */
+chunk plane_chunk(const ulong k, const ulong outer, const ulong inner, const ulong rows_each, const ulong pieces,
+                  const ulong length_each) {
+    chunk part;
+    part.row = k / pieces * rows_each;
+    part.rows = min(rows_each, outer - part.row);
+    part.start = k % pieces * length_each;
+    part.length = (uint)min(length_each, inner - part.start);
+    return part;
+}
+
+#define PLANE_PARAMETERS                                                                                                         \
+    ulong outer, ulong channels, ulong inner, ulong chunks, ulong rows_each, ulong pieces, ulong length_each
+
+/* Moments of every chunk: parts[PARTS][chunks][channels]. Groups: chunks by channels, both in strides. */
+__kernel void moments_planes(__global const real *x, ulong x_offset, PLANE_PARAMETERS, __global real *parts, ulong parts_offset,
+                             __local real *scratch) {
+    const ulong width = channels * inner;
+    for (ulong c = get_group_id(1); c < channels; c += get_num_groups(1)) {
+        for (ulong k = get_group_id(0); k < chunks; k += get_num_groups(0)) {
+            const chunk part = plane_chunk(k, outer, inner, rows_each, pieces, length_each);
+            const __global real *p = x + x_offset + part.row * width + c * inner + part.start;
+            const moments m = plane_moments(p, part.rows, width, part.length, scratch);
+            if (SPEAKS) put_global(parts + parts_offset + k * channels + c, chunks * channels, m);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------ columns */
+
+#define WIDE (TILE * VEC)
+
+/* A work-item's columns, state by state. */
+typedef struct {
+    real hi[WIDE], lo[WIDE], m2[WIDE], m2_lo[WIDE];
+} column_lanes;
+
+vec load_part(const __global real *p, const uint valid) {
+    real values[VEC];
+    for (uint j = 0; j < VEC; j++) values[j] = j < valid ? p[j] : 0;
+    return LOAD_VEC(values);
+}
+
+/* Takes rows rows, step apart, of one vector of columns, of which valid exist, into the state at column j. */
+void take_rows(column_lanes *s, const uint j, const __global real *x, const uint rows, const ulong step, const uint valid,
+               const uint before) {
+    lanes state;
+    state.hi = LOAD_VEC(s->hi + j);
+    state.lo = LOAD_VEC(s->lo + j);
+    state.m2 = LOAD_VEC(s->m2 + j);
+    state.m2_lo = LOAD_VEC(s->m2_lo + j);
+#define SUM_ROWS(LOADED)                                                                                                         \
+    if (before == 0) {                                                                                                           \
+        const __global real *p = x;                                                                                              \
+        const vec pivot = LOADED;                                                                                                \
+        for (uint r = 1; r < rows; r++) {                                                                                        \
+            p = x + r * step;                                                                                                    \
+            e0 += LOADED - pivot;                                                                                                \
+        }                                                                                                                        \
+        state.hi = pivot + e0 / (real)rows;                                                                                      \
+        e0 = 0;                                                                                                                  \
+    }                                                                                                                            \
+    uint r = 0;                                                                                                                  \
+    for (; r + 2 <= rows; r += 2) {                                                                                              \
+        const __global real *p = x + r * step;                                                                                   \
+        const vec a = LOADED - state.hi;                                                                                         \
+        p += step;                                                                                                               \
+        const vec b = LOADED - state.hi;                                                                                         \
+        e0 += a, e1 += b;                                                                                                        \
+        q0 += a * a, q1 += b * b;                                                                                                \
+    }                                                                                                                            \
+    if (r < rows) {                                                                                                              \
+        const __global real *p = x + r * step;                                                                                   \
+        const vec a = LOADED - state.hi;                                                                                         \
+        e0 += a;                                                                                                                 \
+        q0 += a * a;                                                                                                             \
+    }
+    vec e0 = 0, e1 = 0, q0 = 0, q1 = 0;
+    if (valid >= VEC) {
+        SUM_ROWS(LOAD_VEC(p))
+    } else {
+        SUM_ROWS(load_part(p, valid))
+    }
+    take_block(&state, before, rows, e0 + e1, q0 + q1);
+    STORE_VEC(state.hi, s->hi + j);
+    STORE_VEC(state.lo, s->lo + j);
+    STORE_VEC(state.m2, s->m2 + j);
+    STORE_VEC(state.m2_lo, s->m2_lo + j);
+}
+
+/* A work-item's share of rows rows of columns columns: rows LANE_Y + k * LY. Returns how many rows it took. */
+uint column_share(const __global real *x, const uint rows, const ulong width, const uint columns, column_lanes *s) {
+    const uint mine = rows > LANE_Y ? (rows - LANE_Y - 1) / LY + 1 : 0;
+    const ulong step = LY * width;
+    for (uint j = 0; j < WIDE; j++) s->hi[j] = s->lo[j] = s->m2[j] = s->m2_lo[j] = 0;
+    for (uint r = 0; r < mine; r += ROWS) {
+        const __global real *p = x + LANE_Y * width + r * step;
+        for (uint j = 0; j < columns; j += VEC) take_rows(s, j, p + j, min(mine - r, (uint)ROWS), step, columns - j, r);
+    }
+    return mine;
+}
+
+moments column_of(const column_lanes *s, const uint j, const uint n) {
+    moments m = {n, s->hi[j], s->lo[j], s->m2[j], s->m2_lo[j]};
+    return m;
+}
+
+/* Moments of the work-item's columns over all rows of the group. In ALONE they are s already; else they are in scratch, which
+ * must hold PARTS * LX * VEC * LY reals, and merged_column reads them. */
+uint column_moments(const __global real *x, const uint rows, const ulong width, const uint columns, column_lanes *s,
+                    __local real *scratch) {
+    const uint n = column_share(x, rows, width, columns, s);
+#if !ALONE
+    const uint row = LX * WIDE;
+    GROUP_BARRIER; /* whoever still reads scratch */
+    for (uint j = 0; j < WIDE; j++) {
+        put_local(scratch + LANE_Y * row + LANE_X * WIDE + j, row * LY, column_of(s, j, n));
+    }
+    group_merge(scratch, row, LY);
+#endif
+    return n;
+}
+
+moments merged_column(const column_lanes *s, const uint n, const uint j, const __local real *scratch) {
+#if ALONE
+    return column_of(s, j, n);
+#else
+    return get_local(scratch + LANE_X * WIDE + j, LX * WIDE * LY);
+#endif
+}
+
+/* Where a group's tile of columns begins for this work-item, and how many of them exist. */
+#define TILE_COLUMNS ((ulong)LX * WIDE)
+uint tile_columns(const ulong start, const ulong width) { return start < width ? (uint)min(width - start, (ulong)WIDE) : 0; }
+
+/* Moments of every column over every slab of rows_each rows: parts[PARTS][slabs][width]. Groups: tiles by slabs, both in
+ * strides. */
+__kernel void moments_columns(__global const real *x, ulong x_offset, ulong outer, ulong width, ulong slabs, ulong rows_each,
+                              __global real *parts, ulong parts_offset, __local real *scratch) {
+    for (ulong k = get_group_id(1); k < slabs; k += get_num_groups(1)) {
+        const ulong row = k * rows_each;
+        const uint rows = (uint)min(rows_each, outer - row);
+        for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < width; tile += get_num_groups(0) * TILE_COLUMNS) {
+            const ulong start = tile + LANE_X * WIDE;
+            const uint columns = tile_columns(start, width);
+            column_lanes s;
+            const uint n = column_moments(x + x_offset + row * width + start, rows, width, columns, &s, scratch);
+            for (uint j = LANE_Y == 0 ? 0 : columns; j < columns; j++) {
+                put_global(parts + parts_offset + k * width + start + j, slabs * width, merged_column(&s, n, j, scratch));
+            }
+        }
+    }
+}

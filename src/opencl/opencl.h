@@ -38,10 +38,114 @@ const char *clbn_cl_name(cl_int code);
 /* Tells that an OpenCL call failed, and gives its status. */
 clbn_status clbn_cl_failed(const clbn_device *device, const char *call, cl_int code);
 
+clbn_status clbn_cl_build(const clbn_device *device, const char *const *texts, const size_t *lengths, cl_uint count,
+                          const char *options, cl_program *program);
+void clbn_cl_device_close(clbn_device *device);
+
 #define CL_TRY(device, call)                                                                \
     do {                                                                                    \
         const cl_int cl_try_code = (call);                                                  \
         if (cl_try_code != CL_SUCCESS) return clbn_cl_failed((device), #call, cl_try_code); \
     } while (0)
+
+/* ---------------------------------------------------------------------------------------------------- policy, programs */
+
+/* How kernels are compiled: see kernels/common.cl. */
+typedef struct clbn_tile {
+    unsigned vec, vectors;
+    bool alone;
+} clbn_tile;
+
+/* How a call's work is cut. A channel's slice of planes is cut into chunks of rows_each rows by length_each values, pieces
+ * of them to a row; a matrix of columns into slabs of rows_each rows. */
+typedef struct clbn_cut {
+    size_t lx, ly;
+    size_t chunks, rows_each, pieces, length_each;
+    size_t groups_x, groups_y;
+} clbn_cut;
+
+typedef struct clbn_variant {
+    const char *name;
+    bool alone, columns, fused;
+} clbn_variant;
+
+typedef struct clbn_cl_plan {
+    const clbn_variant *variant;
+    clbn_tile tile;
+    cl_program program; /* the device's */
+    clbn_cut work;      /* of moments and apply */
+    clbn_cut fused;     /* of a fused kernel */
+    clbn_cut finalize;
+    size_t columns; /* where columns are summed: how many make a channel */
+    bool past_caches;
+    size_t constants_count, parts_count; /* floats in the workspace, in this order */
+    /* The plan's own workspace, and who used it last: that call's event, or its queue where that is in order. */
+    mtx_t lock;
+    cl_mem workspace;
+    cl_command_queue last_queue;
+    cl_event last_event;
+} clbn_cl_plan;
+
+/* The device's program for a tile, compiled when first asked for. */
+clbn_status clbn_cl_program(const clbn_device *device, const clbn_tile *tile, cl_program *program);
+void clbn_cl_programs_release(clbn_opencl *cl);
+/* Chooses a variant (or takes the named one), compiles, cuts. */
+clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_plan *state);
+/* The kernels a training call launches; the last entry is NULL. */
+enum { CLBN_MOST_LAUNCHES = 3 };
+void clbn_cl_training_kernels(const clbn_variant *variant, const char *names[CLBN_MOST_LAUNCHES + 1]);
+const char *clbn_cl_apply_kernel(const clbn_variant *variant);
+
+/* ------------------------------------------------------------------------------------------------------------- launches */
+
+/* An argument as kernels take it. Absent: some valid buffer, whose flag is not set. */
+typedef struct clbn_operand {
+    cl_mem mem;
+    size_t offset; /* in elements */
+    bool present;
+} clbn_operand;
+
+/* A kernel being given its arguments in order; code keeps the first error. */
+typedef struct clbn_launch {
+    cl_kernel kernel;
+    cl_uint arguments;
+    cl_int code;
+    size_t global[2], local[2];
+} clbn_launch;
+
+typedef struct clbn_chain {
+    clbn_launch launches[CLBN_MOST_LAUNCHES];
+    cl_uint count;
+} clbn_chain;
+
+clbn_launch *clbn_chain_add(clbn_chain *chain, cl_program program, const char *kernel, const clbn_cut *cut);
+void clbn_pass(clbn_launch *launch, clbn_operand operand); /* buffer and offset */
+void clbn_pass_count(clbn_launch *launch, size_t count);   /* ulong */
+void clbn_pass_bits(clbn_launch *launch, cl_uint bits);    /* uint */
+void clbn_pass_real(clbn_launch *launch, double value);    /* real */
+void clbn_pass_scratch(clbn_launch *launch, size_t reals); /* local memory */
+/* All kernels made and all arguments taken? */
+clbn_status clbn_chain_check(const clbn_device *device, const clbn_chain *chain);
+/* Enqueues the launches one after the other behind the n events of list; *last, where last is not NULL, is the last one's event. */
+clbn_status clbn_chain_enqueue(const clbn_device *device, const clbn_chain *chain, cl_command_queue queue, cl_uint n,
+                               const cl_event *list, cl_event *last);
+void clbn_chain_release(clbn_chain *chain);
+/* Does the queue run its commands out of order? */
+bool clbn_queue_is_unordered(cl_command_queue queue);
+
+/* ------------------------------------------------------------------------------------------------------------- transfer */
+
+/* The memory objects behind a call's host arrays. */
+typedef struct clbn_transfer {
+    cl_mem made[CLBN_SLOT_COUNT]; /* one where a slot's is new */
+} clbn_transfer;
+
+/* Operands for every slot of the call; host arrays are uploaded, or used in place. */
+clbn_status clbn_transfer_begin(const clbn_plan *plan, const clbn_run *run, clbn_transfer *transfer,
+                                clbn_operand operands[CLBN_SLOT_COUNT]);
+/* Waits for done, and puts the results of host arrays in place. */
+clbn_status clbn_transfer_finish(const clbn_plan *plan, const clbn_run *run, const clbn_transfer *transfer,
+                                 cl_command_queue queue, cl_event done);
+void clbn_transfer_release(clbn_transfer *transfer);
 
 #endif

@@ -1,1 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Policy: from three numbers and a device to a variant and to how its work is cut. All cuts depend on the shape, the
+ * variant and the device alone, so that the bits do too.
+ */
 #include "opencl/opencl.h"
+
+#include <string.h>
+
+/* In the order tried; within a kind of device the first that suits is taken, and the last suits all. */
+static const clbn_variant variants[] = {
+    {"alone-fused-columns", true, true, true},  {"alone-split-columns", true, true, false},
+    {"alone-fused-planes", true, false, true},  {"alone-split-planes", true, false, false},
+    {"group-fused-columns", false, true, true}, {"group-split-columns", false, true, false},
+    {"group-fused-planes", false, false, true}, {"group-split-planes", false, false, false},
+};
+enum { VARIANTS = sizeof variants / sizeof *variants };
+
+const char *clbn_opencl_variant_name(size_t index) {
+    return index < VARIANTS ? variants[index].name : NULL;
+}
+
+/* A CPU device's work-item walks 16 wide vectors, and a tile of 256 columns; elsewhere 16 bytes a work-item. */
+static const clbn_tile alone_tile = {16, 16, true}, group_tile = {4, 1, false};
+
+enum {
+    GROUP = 256,         /* work-items of a group, where the device can */
+    COLUMN_LANES = 8,    /* of which this many lie along a row of columns: 128 bytes */
+    SMALL = 65536,       /* elements that one launch should do */
+    LEAST_ALONE = 16384, /* elements worth a work-item of a CPU device */
+    LEAST_GROUP = 8192,  /* elements worth a work-group */
+    MOST_CHUNKS = 1024,  /* partial moments of a channel, which one finalize merges */
+    SHORT_PLANE = 16,    /* planes below this are summed as columns, given so many rows */
+    WIDEST_CHANNEL = 64, /* columns that may make a channel */
+    MOST_GROUPS = 65535  /* along a dimension of a launch */
+};
+
+static size_t power_of_two_from(size_t n) {
+    size_t power = 1;
+    while (power < n) power *= 2;
+    return power;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ choosing */
+
+static bool can(const clbn_variant *v, const clbn_shape *s) {
+    const bool counts_fit = s->count < (size_t)1 << 31;
+    if (v->columns && v->fused) return s->inner == 1 && counts_fit;
+    if (v->columns) return s->inner <= WIDEST_CHANNEL;
+    return !v->fused || counts_fit;
+}
+
+static bool suits(const clbn_variant *v, const clbn_shape *s, const clbn_opencl *cl) {
+    const size_t tile = v->alone ? (size_t)alone_tile.vec * alone_tile.vectors : (size_t)group_tile.vec * COLUMN_LANES;
+    const bool columns = s->inner == 1 || (s->inner < SHORT_PLANE && s->outer >= SHORT_PLANE);
+    if (v->alone != cl->whole_vectors || columns != v->columns || !can(v, s)) return false;
+    if (!v->fused || s->elements <= SMALL) return true;
+    const size_t independent = v->columns ? s->channels / tile : s->channels, slice = s->count * (v->columns ? tile : 1);
+    return independent >= 4 * cl->compute_units && slice * sizeof(float) <= ((size_t)1 << (v->alone ? 19 : 17));
+}
+
+/* The first variant that suits; else, as where a slice is large, the first that can. */
+static const clbn_variant *choose(const clbn_shape *s, const clbn_opencl *cl) {
+    for (size_t i = 0; i < VARIANTS; i++) {
+        if (suits(&variants[i], s, cl)) return &variants[i];
+    }
+    return cl->whole_vectors ? &variants[VARIANTS / 2 - 1] : &variants[VARIANTS - 1];
+}
+
+static const clbn_variant *named(const char *name) {
+    for (size_t i = 0; i < VARIANTS; i++) {
+        if (strcmp(variants[i].name, name) == 0) return &variants[i];
+    }
+    return NULL;
+}
+
+void clbn_cl_training_kernels(const clbn_variant *v, const char *names[CLBN_MOST_LAUNCHES + 1]) {
+    memset(names, 0, (CLBN_MOST_LAUNCHES + 1) * sizeof *names);
+    if (v->fused) {
+        names[0] = v->columns ? "fused_columns" : "fused_planes";
+    } else {
+        names[0] = v->columns ? "moments_columns" : "moments_planes";
+        names[1] = "finalize";
+        names[2] = clbn_cl_apply_kernel(v);
+    }
+}
+
+const char *clbn_cl_apply_kernel(const clbn_variant *v) {
+    return v->columns ? "apply_columns" : "apply_planes";
+}
+
+/* ------------------------------------------------------------------------------------------------------------- cutting */
+
+/* How large a group all the plan's kernels take. */
+static clbn_status largest_group(const clbn_plan *plan, const clbn_cl_plan *state, size_t *group) {
+    const clbn_opencl *cl = plan->device->state;
+    const char *names[CLBN_MOST_LAUNCHES + 2];
+    clbn_cl_training_kernels(state->variant, names);
+    size_t count = 0;
+    while (names[count]) count++;
+    names[count++] = clbn_cl_apply_kernel(state->variant);
+    *group = clbn_min(GROUP, cl->max_group);
+    for (size_t i = 0; i < count; i++) {
+        size_t limit = 0;
+        cl_int code;
+        cl_kernel kernel = clCreateKernel(state->program, names[i], &code);
+        if (code != CL_SUCCESS) return clbn_cl_failed(plan->device, "clCreateKernel", code);
+        code = clGetKernelWorkGroupInfo(kernel, cl->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof limit, &limit, NULL);
+        clReleaseKernel(kernel);
+        if (code != CL_SUCCESS) return clbn_cl_failed(plan->device, "clGetKernelWorkGroupInfo", code);
+        *group = clbn_max(clbn_min(*group, limit), 1);
+    }
+    return CLBN_SUCCESS;
+}
+
+/* Elements a work-group should take: enough for each of several a compute unit. */
+static size_t share(const clbn_shape *s, const clbn_opencl *cl, bool alone) {
+    return clbn_max(alone ? LEAST_ALONE : LEAST_GROUP, s->elements / (16 * cl->compute_units));
+}
+
+static clbn_cut cut_planes(const clbn_shape *s, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
+    const size_t target = share(s, cl, state->tile.alone), vec = state->tile.vec;
+    clbn_cut cut = {1, 1, 1, s->outer, 1, s->inner, 1, clbn_min(s->channels, MOST_GROUPS)};
+    if (!state->tile.alone) {
+        cut.lx = clbn_min(power_of_two_from(clbn_ceil_div(s->inner, vec)), group);
+        cut.ly = group / cut.lx;
+    }
+    if (s->inner > target) {
+        const size_t most = clbn_max(MOST_CHUNKS / s->outer, 1);
+        cut.pieces = clbn_min(clbn_ceil_div(s->inner, target), most);
+        cut.length_each = clbn_round_up(clbn_ceil_div(s->inner, cut.pieces), 64);
+        cut.pieces = clbn_ceil_div(s->inner, cut.length_each);
+    }
+    cut.rows_each = clbn_max(clbn_max(target / (cut.length_each ? cut.length_each : 1), 1), clbn_ceil_div(s->outer, MOST_CHUNKS));
+    cut.chunks = clbn_ceil_div(s->outer, cut.rows_each) * cut.pieces;
+    cut.groups_x = clbn_min(cut.chunks, MOST_GROUPS);
+    return cut;
+}
+
+static clbn_cut cut_columns(const clbn_shape *s, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
+    const size_t vec = state->tile.vec, width = s->channels * s->inner;
+    clbn_cut cut = {1, 1, 1, s->outer, 1, 0, 1, 1};
+    if (!state->tile.alone) {
+        const size_t room = cl->local_bytes / (6 * sizeof(float) * vec); /* work-items whose columns fit local memory */
+        cut.lx = clbn_min(clbn_min(power_of_two_from(clbn_ceil_div(width, vec)), COLUMN_LANES), group);
+        cut.ly = clbn_max(clbn_min(group, room) / cut.lx, 1);
+    }
+    const size_t tile = cut.lx * vec * state->tile.vectors, target = share(s, cl, state->tile.alone);
+    cut.rows_each = clbn_max(clbn_max(target / clbn_min(width, tile), 1), clbn_ceil_div(s->outer, MOST_CHUNKS));
+    cut.chunks = clbn_ceil_div(s->outer, cut.rows_each);
+    cut.groups_x = clbn_min(clbn_ceil_div(width, tile), MOST_GROUPS);
+    cut.groups_y = clbn_min(cut.chunks, MOST_GROUPS);
+    return cut;
+}
+
+/* A fused kernel takes all rows in one go. */
+static clbn_cut fuse(clbn_cut cut, bool columns) {
+    *(columns ? &cut.groups_y : &cut.groups_x) = 1;
+    return cut;
+}
+
+static clbn_cut cut_finalize(const clbn_shape *s, const clbn_cl_plan *state, size_t group) {
+    const size_t entries = state->work.chunks * state->columns;
+    clbn_cut cut = {1, 1, 0, 0, 0, 0, 1, 1};
+    if (!state->tile.alone) {
+        cut.lx = clbn_min(power_of_two_from(s->channels), clbn_min(group, 32));
+        cut.ly = clbn_min(power_of_two_from(entries), group / cut.lx);
+    }
+    cut.groups_x = clbn_min(clbn_ceil_div(s->channels, cut.lx), MOST_GROUPS);
+    return cut;
+}
+
+clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_plan *state) {
+    const clbn_shape *s = &plan->shape;
+    const clbn_opencl *cl = plan->device->state;
+    state->variant = variant ? named(variant) : choose(s, cl);
+    CHECK(state->variant != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT,
+          "variant is \"%s\"; clbn_variant_name lists those there are", variant);
+    CHECK(can(state->variant, s), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu", variant, s->outer,
+          s->channels, s->inner);
+    state->tile = state->variant->alone ? alone_tile : group_tile;
+    state->columns = state->variant->columns ? s->inner : 1;
+    if (s->elements == 0) return CLBN_SUCCESS;
+    size_t group;
+    TRY(clbn_cl_program(plan->device, &state->tile, &state->program));
+    TRY(largest_group(plan, state, &group));
+    state->work = state->variant->columns ? cut_columns(s, cl, state, group) : cut_planes(s, cl, state, group);
+    state->fused = fuse(state->work, state->variant->columns);
+    state->finalize = cut_finalize(s, state, group);
+    const size_t bytes = s->elements * sizeof(float);
+    state->past_caches = state->tile.alone && 2 * (double)bytes > 0.75 * (double)(cl->cache_bytes ? cl->cache_bytes : 1 << 24);
+    if (!state->variant->fused) {
+        state->constants_count = 4 * s->channels;
+        state->parts_count = 6 * state->work.chunks * s->channels * state->columns;
+    }
+    return CLBN_SUCCESS;
+}
