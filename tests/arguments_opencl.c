@@ -94,6 +94,21 @@ START_TEST(a_buffer_of_another_context_is_refused) {
 }
 END_TEST
 
+START_TEST(a_buffer_whose_flags_forbid_the_use_is_refused) {
+    for (int k = 0; k < 10; k++) {
+        int is_input = k == 0 || k == 2 || k == 3; /* x, gamma, beta */
+        cl_int code;
+        cl_mem wrong = clCreateBuffer(tested_context(), is_input ? CL_MEM_WRITE_ONLY : CL_MEM_READ_ONLY, 1 << 20, NULL, &code);
+        ck_cl(code);
+        trial t;
+        trial_make(&t, IN_MEM, TRAINING);
+        *argument(&t, k) = clbn_mem(wrong, 0);
+        trial_must_be_refused(&t, CLBN_ERROR_WRONG_MEMORY, names[k], "a buffer that the call may not read or write");
+        clReleaseMemObject(wrong);
+    }
+}
+END_TEST
+
 START_TEST(an_image_is_refused) {
     cl_bool images = CL_FALSE;
     ck_cl(clGetDeviceInfo(tested_cl_device(), CL_DEVICE_IMAGE_SUPPORT, sizeof images, &images, NULL));
@@ -209,6 +224,7 @@ void add_opencl_refusals(TCase *tests) {
     tcase_add_unchecked_fixture(tests, open_the_other_context, close_the_other_context);
     tcase_add_test(tests, a_buffer_that_ends_too_early_is_refused);
     tcase_add_test(tests, a_buffer_of_another_context_is_refused);
+    tcase_add_test(tests, a_buffer_whose_flags_forbid_the_use_is_refused);
     tcase_add_test(tests, an_image_is_refused);
     tcase_add_test(tests, overlapping_parts_of_one_buffer_are_refused_and_others_are_not);
     tcase_add_test(tests, a_workspace_that_does_not_fit_is_refused);

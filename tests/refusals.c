@@ -9,7 +9,7 @@
 void trial_make(trial *t, place where, verb v) {
     memset(t, 0, sizeof *t);
     way w = plain_way(where);
-    w.own_workspace = 0;
+    w.own_workspace = 0, w.any_access = 1;
     t->of = case_of(3, 17, 50, NORMAL);
     batch_make(&t->b, &t->of, 0);
     clbn_config config = config_of(&t->b, &w, NULL);

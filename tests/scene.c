@@ -60,18 +60,22 @@ static void title(scene *s, const char *note) {
              places[w->place], affines[w->affine], asked[w->outputs], w->offset, w->epsilon, w->epsilon_rule ? " outside" : "");
 }
 
+/* The flags of a buffer that a call only reads, or only writes. */
+static cl_mem_flags only(const way *w, cl_mem_flags flags) { return w->any_access ? CL_MEM_READ_WRITE : flags; }
+
 static void make_statistics(scene *s, cl_command_queue queue) {
     const batch *b = s->b;
     size_t n = b->shape.channels, at = s->way.offset;
     int running = s->verb == INFERENCE || (s->verb == TRAINING && s->way.outputs <= RUNNING_ONLY);
     int saved = s->verb == MOMENTS || s->way.outputs == RUNNING_AND_SAVED || s->way.outputs == SAVED_ONLY;
-    cl_mem_flags flags = s->verb == INFERENCE ? CL_MEM_READ_ONLY : CL_MEM_READ_WRITE;
+    cl_mem_flags flags = s->verb == INFERENCE ? only(&s->way, CL_MEM_READ_ONLY) : CL_MEM_READ_WRITE;
+    cl_mem_flags written = only(&s->way, CL_MEM_WRITE_ONLY);
     if (running) guarded_make(&s->running_mean, "running_mean", queue, flags, n, at, b->running_mean);
     if (running) guarded_make(&s->running_var, "running_var", queue, flags, n, at, b->running_var);
-    if (saved) guarded_make(&s->mean, "saved_mean", queue, CL_MEM_WRITE_ONLY, n, at, NULL);
-    if (saved) guarded_make(&s->mean_lo, "saved_mean_lo", queue, CL_MEM_WRITE_ONLY, n, at, NULL);
-    if (saved) guarded_make(&s->var, "saved_var", queue, CL_MEM_WRITE_ONLY, n, at, NULL);
-    if (saved && s->verb != MOMENTS) guarded_make(&s->inv_std, "saved_inv_std", queue, CL_MEM_WRITE_ONLY, n, at, NULL);
+    if (saved) guarded_make(&s->mean, "saved_mean", queue, written, n, at, NULL);
+    if (saved) guarded_make(&s->mean_lo, "saved_mean_lo", queue, written, n, at, NULL);
+    if (saved) guarded_make(&s->var, "saved_var", queue, written, n, at, NULL);
+    if (saved && s->verb != MOMENTS) guarded_make(&s->inv_std, "saved_inv_std", queue, written, n, at, NULL);
 }
 
 static void make_arguments(scene *s) {
@@ -107,12 +111,12 @@ void scene_make(scene *s, const batch *b, const way *w, verb v, cl_command_queue
     int in_place = v != MOMENTS && w->place % 2, on_host = w->place >= ON_HOST;
     cl_command_queue device_queue = queue;
     if (on_host) queue = NULL;
-    guarded_make(&s->x, "x", queue, in_place ? CL_MEM_READ_WRITE : CL_MEM_READ_ONLY, b->count, at, b->x);
-    if (v != MOMENTS && !in_place) guarded_make(&s->y, "y", queue, CL_MEM_WRITE_ONLY, b->count, at, NULL);
+    guarded_make(&s->x, "x", queue, in_place ? CL_MEM_READ_WRITE : only(w, CL_MEM_READ_ONLY), b->count, at, b->x);
+    if (v != MOMENTS && !in_place) guarded_make(&s->y, "y", queue, only(w, CL_MEM_WRITE_ONLY), b->count, at, NULL);
     if (v != MOMENTS && (w->affine == GAMMA_AND_BETA || w->affine == GAMMA_ONLY))
-        guarded_make(&s->gamma, "gamma", queue, CL_MEM_READ_ONLY, n, at, b->gamma);
+        guarded_make(&s->gamma, "gamma", queue, only(w, CL_MEM_READ_ONLY), n, at, b->gamma);
     if (v != MOMENTS && (w->affine == GAMMA_AND_BETA || w->affine == BETA_ONLY))
-        guarded_make(&s->beta, "beta", queue, CL_MEM_READ_ONLY, n, at, b->beta);
+        guarded_make(&s->beta, "beta", queue, only(w, CL_MEM_READ_ONLY), n, at, b->beta);
     make_statistics(s, queue);
     clbn_plan_info info;
     ck_clbn(clbn_plan_query(plan, &info));

@@ -23,6 +23,7 @@ typedef struct way {
     outputs outputs;
     size_t offset;
     int own_workspace; /* 1: the plan's; 0: the call brings one */
+    int any_access;    /* 1: every cl_mem may be read and written; 0: only as the call needs it */
 } way;
 
 enum { RULES = 4, WAYS_A_RULE = 4 };

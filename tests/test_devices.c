@@ -120,7 +120,6 @@ END_TEST
 START_TEST(a_device_that_is_not_there_is_refused) {
     must_not_open("9:9", CLBN_ERROR_NO_DEVICE);
     must_not_open("0:99", CLBN_ERROR_NO_DEVICE);
-    must_not_open("4294967295:4294967295", CLBN_ERROR_NO_DEVICE);
     clbn_device *device = (clbn_device *)(void *)&device; /* must not wrap around to 0:0 */
     ck_assert_int_ne(clbn_device_create("4294967296:0", NULL, &device), CLBN_SUCCESS);
     ck_assert_ptr_null(device);
