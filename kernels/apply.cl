@@ -15,7 +15,8 @@ uint before_aligned(const __global real *p) {
 /* ------------------------------------------------------------------------------------------------------------- planes */
 
 /* One run of a channel's values, shared by the LX work-items of a row. */
-void apply_run(const __global real *x, __global real *y, const uint length, const affine k, const uint flags) {
+void apply_run(const __global real *x, __global real *y, const uint length, const affine *affine_c, const uint flags) {
+    const affine k = *affine_c;
     uint i = 0;
 #ifdef STORE_PAST_CACHES
     if ((flags & PAST_CACHES) != 0) {
@@ -34,18 +35,19 @@ void apply_run(const __global real *x, __global real *y, const uint length, cons
 
 /* The group's rows of a chunk. */
 void apply_rows(const __global real *x, __global real *y, const ulong rows, const ulong row_step, const uint length,
-                const affine k, const uint flags) {
+                const affine *k, const uint flags) {
     for (ulong r = LANE_Y; r < rows; r += LY) apply_run(x + r * row_step, y + r * row_step, length, k, flags);
 }
 
 /* The statistics that normalize channel c: the population's, or those that finalize left. */
-statistics statistics_for(const ulong c, const ulong channels, __global const real *constants, const channel_arrays *a) {
-    if ((a->flags & OF_POPULATION) != 0) return statistics_of_population(c, a);
-    return get_statistics(constants, c, channels);
+void statistics_for(const ulong c, const ulong channels, __global const real *constants, const channel_arrays *a,
+                    statistics *s) {
+    if ((a->flags & OF_POPULATION) != 0) statistics_of_population(c, a, s);
+    else get_statistics(constants, c, channels, s);
 }
 
 /* What the one work-item that speaks for a channel writes beside y. */
-void report(const ulong c, const statistics s, const channel_arrays *a) {
+void report(const ulong c, const statistics *s, const channel_arrays *a) {
     if ((a->flags & OF_POPULATION) != 0) write_statistics(c, s, a);
     update_running(c, s, a);
 }
@@ -56,14 +58,17 @@ __kernel void apply_planes(__global const real *x, ulong x_offset, __global real
     const channel_arrays arrays = CHANNEL_ARRAYS;
     const ulong width = channels * inner;
     for (ulong c = get_group_id(1); c < channels; c += get_num_groups(1)) {
-        const statistics s = statistics_for(c, channels, constants + constants_offset, &arrays);
-        const affine affine_c = affine_of(c, s, &arrays);
+        statistics s;
+        affine affine_c;
+        statistics_for(c, channels, constants + constants_offset, &arrays, &s);
+        affine_of(c, &s, &arrays, &affine_c);
         for (ulong k = get_group_id(0); k < chunks; k += get_num_groups(0)) {
-            const chunk part = plane_chunk(k, outer, inner, rows_each, pieces, length_each);
+            chunk part;
+            plane_chunk(k, outer, inner, rows_each, pieces, length_each, &part);
             const ulong at = part.row * width + c * inner + part.start;
-            apply_rows(x + x_offset + at, y + y_offset + at, part.rows, width, part.length, affine_c, flags);
+            apply_rows(x + x_offset + at, y + y_offset + at, part.rows, width, part.length, &affine_c, flags);
             if (k == 0) {
-                if (SPEAKS) report(c, s, &arrays);
+                if (SPEAKS) report(c, &s, &arrays);
             }
         }
     }
@@ -76,11 +81,11 @@ typedef struct {
     real mean[WIDE], mean_lo[WIDE], scale[WIDE], beta[WIDE];
 } column_affine;
 
-void put_affine(column_affine *k, const uint j, const affine one) {
-    k->mean[j] = one.mean;
-    k->mean_lo[j] = one.mean_lo;
-    k->scale[j] = one.scale;
-    k->beta[j] = one.beta;
+void put_affine(column_affine *k, const uint j, const affine *one) {
+    k->mean[j] = one->mean;
+    k->mean_lo[j] = one->mean_lo;
+    k->scale[j] = one->scale;
+    k->beta[j] = one->beta;
 }
 
 #define COLUMN_VEC(k, j)                                                                                                         \
@@ -137,10 +142,13 @@ __kernel void apply_columns(__global const real *x, ulong x_offset, __global rea
         column_affine k;
         for (uint j = 0; j < mine; j++) {
             const ulong c = (start + j) / columns;
-            const statistics s = statistics_for(c, channels, constants + constants_offset, &arrays);
-            put_affine(&k, j, affine_of(c, s, &arrays));
+            statistics s;
+            affine one;
+            statistics_for(c, channels, constants + constants_offset, &arrays, &s);
+            affine_of(c, &s, &arrays, &one);
+            put_affine(&k, j, &one);
             if (LANE_Y == 0) {
-                if (get_group_id(1) == 0 && (start + j) % columns == 0) report(c, s, &arrays);
+                if (get_group_id(1) == 0 && c * columns == start + j) report(c, &s, &arrays);
             }
         }
         for (ulong slab = get_group_id(1); slab < slabs; slab += get_num_groups(1)) {

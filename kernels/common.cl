@@ -80,25 +80,23 @@ typedef struct {
     real hi, lo, m2, m2_lo;
 } moments;
 
-/* Chan, Golub, LeVeque 1983, with the mean and M2 in two floats each. */
-moments merge(const moments a, const moments b) {
-    if (b.n == 0) return a;
-    if (a.n == 0) return b;
-    const ulong n = a.n + b.n;
-    const real share = (real)b.n / (real)n;
-    const real d = (b.hi - a.hi) + (b.lo - a.lo);
-    const real step = a.lo + d * share;
-    const real between = d * d * ((real)a.n * share);
-    TWO_SUM(real, mean, mean_lo, a.hi, step);
-    TWO_SUM(real, within, within_lo, a.m2, b.m2);
+/* a takes b in: Chan, Golub, LeVeque 1983, with the mean and M2 in two floats each. (Structs are handed over by pointer
+ * throughout: what compilers make of returned ones is more than Oclgrind can interpret.) */
+void merge(moments *a, const moments *b) {
+    const ulong n = a->n + b->n;
+    const real share = b->n == 0 ? (real)0 : (real)b->n / (real)n;
+    const real d = a->n == 0 ? (real)0 : (b->hi - a->hi) + (b->lo - a->lo);
+    const real from = a->n == 0 ? b->hi : a->hi, from_lo = a->n == 0 ? b->lo : a->lo;
+    const real step = from_lo + d * share;
+    const real between = d * d * ((real)a->n * share);
+    TWO_SUM(real, mean, mean_lo, from, step);
+    TWO_SUM(real, within, within_lo, a->m2, b->m2);
     TWO_SUM(real, m2, m2_lo, within, between);
-    moments both;
-    both.n = n;
-    both.hi = mean;
-    both.lo = mean_lo;
-    both.m2 = m2;
-    both.m2_lo = (a.m2_lo + b.m2_lo) + (within_lo + m2_lo);
-    return both;
+    a->n = n;
+    a->hi = mean;
+    a->lo = mean_lo;
+    a->m2 = m2;
+    a->m2_lo = (a->m2_lo + b->m2_lo) + (within_lo + m2_lo);
 }
 
 /* Moments in memory are PARTS arrays of reals; the count takes two, exact to 2^44. */
@@ -106,22 +104,20 @@ moments merge(const moments a, const moments b) {
 #define COUNT_STEP 1048576
 
 #define DEFINE_MOMENTS_IN(space, put, get)                                                                                       \
-    void put(space real *p, const ulong step, const moments m) {                                                                 \
-        p[0] = m.hi;                                                                                                             \
-        p[step] = m.lo;                                                                                                          \
-        p[2 * step] = m.m2;                                                                                                      \
-        p[3 * step] = m.m2_lo;                                                                                                   \
-        p[4 * step] = (real)(m.n / COUNT_STEP);                                                                                  \
-        p[5 * step] = (real)(m.n % COUNT_STEP);                                                                                  \
+    void put(space real *p, const ulong step, const moments *m) {                                                                \
+        p[0] = m->hi;                                                                                                            \
+        p[step] = m->lo;                                                                                                         \
+        p[2 * step] = m->m2;                                                                                                     \
+        p[3 * step] = m->m2_lo;                                                                                                  \
+        p[4 * step] = (real)(m->n / COUNT_STEP);                                                                                 \
+        p[5 * step] = (real)(m->n % COUNT_STEP);                                                                                 \
     }                                                                                                                            \
-    moments get(const space real *p, const ulong step) {                                                                         \
-        moments m;                                                                                                               \
-        m.hi = p[0];                                                                                                             \
-        m.lo = p[step];                                                                                                          \
-        m.m2 = p[2 * step];                                                                                                      \
-        m.m2_lo = p[3 * step];                                                                                                   \
-        m.n = (ulong)p[4 * step] * COUNT_STEP + (ulong)p[5 * step];                                                              \
-        return m;                                                                                                                \
+    void get(const space real *p, const ulong step, moments *m) {                                                                \
+        m->hi = p[0];                                                                                                            \
+        m->lo = p[step];                                                                                                         \
+        m->m2 = p[2 * step];                                                                                                     \
+        m->m2_lo = p[3 * step];                                                                                                  \
+        m->n = (ulong)p[4 * step] * COUNT_STEP + (ulong)p[5 * step];                                                             \
     }
 DEFINE_MOMENTS_IN(__global, put_global, get_global)
 DEFINE_MOMENTS_IN(__local, put_local, get_local)
@@ -134,7 +130,11 @@ void group_merge(__local real *scratch, const uint width, const uint height) {
     for (uint rows = height; rows > 1;) {
         const uint keep = (rows + 1) / 2;
         for (uint i = lane; i < (rows - keep) * width; i += lanes) {
-            put_local(scratch + i, step, merge(get_local(scratch + i, step), get_local(scratch + keep * width + i, step)));
+            moments a, b;
+            get_local(scratch + i, step, &a);
+            get_local(scratch + keep * width + i, step, &b);
+            merge(&a, &b);
+            put_local(scratch + i, step, &a);
         }
         GROUP_BARRIER;
         rows = keep;

@@ -46,38 +46,32 @@ real inverse_deviation(const real var, const real epsilon, const uint flags) {
     return deviation == 0 ? (real)0 : (real)1 / deviation;
 }
 
-statistics statistics_of_batch(const moments m, const channel_arrays *a) {
-    statistics s;
-    s.mean = m.hi;
-    s.mean_lo = m.lo;
-    s.var = (m.m2 + m.m2_lo) / a->count;
-    s.inv_std = inverse_deviation(s.var, a->epsilon, a->flags);
-    return s;
+void statistics_of_batch(const moments *m, const channel_arrays *a, statistics *s) {
+    s->mean = m->hi;
+    s->mean_lo = m->lo;
+    s->var = (m->m2 + m->m2_lo) / a->count;
+    s->inv_std = inverse_deviation(s->var, a->epsilon, a->flags);
 }
 
-statistics statistics_of_population(const ulong c, const channel_arrays *a) {
-    statistics s;
-    s.mean = a->running_mean[c];
-    s.mean_lo = 0;
-    s.var = a->running_var[c];
-    s.inv_std = inverse_deviation(s.var, a->epsilon, a->flags);
-    return s;
+void statistics_of_population(const ulong c, const channel_arrays *a, statistics *s) {
+    s->mean = a->running_mean[c];
+    s->mean_lo = 0;
+    s->var = a->running_var[c];
+    s->inv_std = inverse_deviation(s->var, a->epsilon, a->flags);
 }
 
-affine affine_of(const ulong c, const statistics s, const channel_arrays *a) {
-    affine k;
-    k.mean = s.mean;
-    k.mean_lo = s.mean_lo;
-    k.scale = (a->flags & HAS_GAMMA) != 0 ? a->gamma[c] * s.inv_std : s.inv_std;
-    k.beta = (a->flags & HAS_BETA) != 0 ? a->beta[c] : 0;
-    return k;
+void affine_of(const ulong c, const statistics *s, const channel_arrays *a, affine *k) {
+    k->mean = s->mean;
+    k->mean_lo = s->mean_lo;
+    k->scale = (a->flags & HAS_GAMMA) != 0 ? a->gamma[c] * s->inv_std : s->inv_std;
+    k->beta = (a->flags & HAS_BETA) != 0 ? a->beta[c] : 0;
 }
 
-void write_statistics(const ulong c, const statistics s, const channel_arrays *a) {
-    if ((a->flags & HAS_MEAN) != 0) a->mean[c] = s.mean;
-    if ((a->flags & HAS_MEAN_LO) != 0) a->mean_lo[c] = s.mean_lo;
-    if ((a->flags & HAS_VAR) != 0) a->var[c] = s.var;
-    if ((a->flags & HAS_INV_STD) != 0) a->inv_std[c] = s.inv_std;
+void write_statistics(const ulong c, const statistics *s, const channel_arrays *a) {
+    if ((a->flags & HAS_MEAN) != 0) a->mean[c] = s->mean;
+    if ((a->flags & HAS_MEAN_LO) != 0) a->mean_lo[c] = s->mean_lo;
+    if ((a->flags & HAS_VAR) != 0) a->var[c] = s->var;
+    if ((a->flags & HAS_INV_STD) != 0) a->inv_std[c] = s->inv_std;
 }
 
 /* A weight of 1 replaces whatever was there, NaN too; a weight of 0 never comes here. */
@@ -85,29 +79,27 @@ real moved(const real running, const real batch, const real weight, const real k
     return keep == 0 ? batch : keep * running + weight * batch;
 }
 
-void update_running(const ulong c, const statistics s, const channel_arrays *a) {
+void update_running(const ulong c, const statistics *s, const channel_arrays *a) {
     if ((a->flags & UPDATE_RUNNING) == 0) return;
-    if ((a->flags & HAS_RUNNING_MEAN) != 0) a->running_mean[c] = moved(a->running_mean[c], s.mean, a->weight, a->keep);
+    if ((a->flags & HAS_RUNNING_MEAN) != 0) a->running_mean[c] = moved(a->running_mean[c], s->mean, a->weight, a->keep);
     if ((a->flags & HAS_RUNNING_VAR) != 0) {
-        a->running_var[c] = moved(a->running_var[c], s.var * a->bessel, a->weight, a->keep);
+        a->running_var[c] = moved(a->running_var[c], s->var * a->bessel, a->weight, a->keep);
     }
 }
 
 /* A channel's statistics in the workspace: constants[4][channels]. */
-void put_statistics(__global real *constants, const ulong c, const ulong channels, const statistics s) {
-    constants[c] = s.mean;
-    constants[channels + c] = s.mean_lo;
-    constants[2 * channels + c] = s.var;
-    constants[3 * channels + c] = s.inv_std;
+void put_statistics(__global real *constants, const ulong c, const ulong channels, const statistics *s) {
+    constants[c] = s->mean;
+    constants[channels + c] = s->mean_lo;
+    constants[2 * channels + c] = s->var;
+    constants[3 * channels + c] = s->inv_std;
 }
 
-statistics get_statistics(__global const real *constants, const ulong c, const ulong channels) {
-    statistics s;
-    s.mean = constants[c];
-    s.mean_lo = constants[channels + c];
-    s.var = constants[2 * channels + c];
-    s.inv_std = constants[3 * channels + c];
-    return s;
+void get_statistics(__global const real *constants, const ulong c, const ulong channels, statistics *s) {
+    s->mean = constants[c];
+    s->mean_lo = constants[channels + c];
+    s->var = constants[2 * channels + c];
+    s->inv_std = constants[3 * channels + c];
 }
 
 /* Merges parts[PARTS][chunks][channels * columns] by channel into constants[4][channels]. LX channels a group at a time, LY
@@ -121,20 +113,23 @@ __kernel void finalize(ulong channels, ulong columns, ulong chunks, __global con
         const ulong c = first + lane_x;
         moments m = {0, 0, 0, 0, 0};
         for (ulong i = c < channels ? lane_y : chunks * columns; i < chunks * columns; i += along) {
-            const ulong at = i / columns * width + c * columns + i % columns;
-            m = merge(m, get_global(parts + parts_offset + at, chunks * width));
+            const ulong k = i / columns, at = k * width + c * columns + (i - k * columns);
+            moments part;
+            get_global(parts + parts_offset + at, chunks * width, &part);
+            merge(&m, &part);
         }
 #if !ALONE
         GROUP_BARRIER; /* whoever still reads scratch */
-        put_local(scratch + lane_y * across + lane_x, across * along, m);
+        put_local(scratch + lane_y * across + lane_x, across * along, &m);
         group_merge(scratch, across, along);
-        m = get_local(scratch + lane_x, across * along);
+        get_local(scratch + lane_x, across * along, &m);
 #endif
         if (lane_y == 0 && c < channels) {
-            const statistics s = statistics_of_batch(m, &arrays);
-            put_statistics(constants + constants_offset, c, channels, s);
-            write_statistics(c, s, &arrays);
-            update_running(c, s, &arrays);
+            statistics s;
+            statistics_of_batch(&m, &arrays, &s);
+            put_statistics(constants + constants_offset, c, channels, &s);
+            write_statistics(c, &s, &arrays);
+            update_running(c, &s, &arrays);
         }
     }
 }

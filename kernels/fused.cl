@@ -11,14 +11,16 @@ __kernel void fused_planes(__global const real *x, ulong x_offset, __global real
     const ulong width = channels * inner;
     for (ulong c = get_group_id(1); c < channels; c += get_num_groups(1)) {
         const ulong at = c * inner;
-        const moments m = plane_moments(x + x_offset + at, outer, width, (uint)inner, scratch);
-        const statistics s = statistics_of_batch(m, &arrays);
-        if ((flags & HAS_Y) != 0) {
-            apply_rows(x + x_offset + at, y + y_offset + at, outer, width, (uint)inner, affine_of(c, s, &arrays), flags);
-        }
+        moments m;
+        statistics s;
+        affine k;
+        plane_moments(x + x_offset + at, outer, width, (uint)inner, scratch, &m);
+        statistics_of_batch(&m, &arrays, &s);
+        affine_of(c, &s, &arrays, &k);
+        if ((flags & HAS_Y) != 0) apply_rows(x + x_offset + at, y + y_offset + at, outer, width, (uint)inner, &k, flags);
         if (SPEAKS) {
-            write_statistics(c, s, &arrays);
-            update_running(c, s, &arrays);
+            write_statistics(c, &s, &arrays);
+            update_running(c, &s, &arrays);
         }
     }
 }
@@ -34,11 +36,16 @@ __kernel void fused_columns(__global const real *x, ulong x_offset, __global rea
         column_affine k;
         const uint n = column_moments(x + x_offset + start, (uint)outer, channels, mine, &lanes_here, scratch);
         for (uint j = 0; j < mine; j++) {
-            const statistics s = statistics_of_batch(merged_column(&lanes_here, n, j, scratch), &arrays);
-            put_affine(&k, j, affine_of(start + j, s, &arrays));
+            moments m;
+            statistics s;
+            affine one;
+            merged_column(&lanes_here, n, j, scratch, &m);
+            statistics_of_batch(&m, &arrays, &s);
+            affine_of(start + j, &s, &arrays, &one);
+            put_affine(&k, j, &one);
             if (LANE_Y == 0) {
-                write_statistics(start + j, s, &arrays);
-                update_running(start + j, s, &arrays);
+                write_statistics(start + j, &s, &arrays);
+                update_running(start + j, &s, &arrays);
             }
         }
         if ((flags & HAS_Y) != 0) apply_columns_rows(x + x_offset + start, y + y_offset + start, outer, channels, mine, &k, flags);

@@ -31,37 +31,40 @@ void take_block(lanes *s, const uint before, const uint count, const vec e, cons
     s->m2_lo += m2_lo;
 }
 
-/* Halves of equal counts: n values each. */
-#define HALVE(T, n, m, MEAN, MEAN_LO, M2, M2_LO)                                                                                 \
-    const T m##_d = (MEAN.hi - MEAN.lo) + (MEAN_LO.hi - MEAN_LO.lo);                                                             \
-    const T m##_step = MEAN_LO.lo + m##_d * (real)0.5;                                                                           \
-    const T m##_between = m##_d * m##_d * ((real)(n) * (real)0.5);                                                               \
-    TWO_SUM(T, m##_mean, m##_mean_lo, MEAN.lo, m##_step);                                                                        \
-    TWO_SUM(T, m##_within, m##_within_lo, M2.lo, M2.hi);                                                                         \
-    TWO_SUM(T, m##_m2, m##_m2_lo, m##_within, m##_between);                                                                      \
-    const T m##_rest = (M2_LO.lo + M2_LO.hi) + (m##_within_lo + m##_m2_lo)
+/* Lane j takes lane j + half in, of as many values: Chan's merge with the shares known. */
+#define HALVE(half, values)                                                                                                      \
+    for (uint j = 0; j < half; j++) {                                                                                            \
+        const real d = (hi[j + half] - hi[j]) + (lo[j + half] - lo[j]);                                                          \
+        const real step = lo[j] + d * (real)0.5, between = d * d * ((real)(values) * (real)0.5);                                 \
+        TWO_SUM(real, mean, mean_lo, hi[j], step);                                                                               \
+        TWO_SUM(real, within, within_lo, s2[j], s2[j + half]);                                                                   \
+        TWO_SUM(real, both, both_lo, within, between);                                                                           \
+        hi[j] = mean;                                                                                                            \
+        lo[j] = mean_lo;                                                                                                         \
+        s2[j] = both;                                                                                                            \
+        s2_lo[j] = (s2_lo[j] + s2_lo[j + half]) + (within_lo + both_lo);                                                         \
+    }
 
-/* One moments from a vector of lanes with n values each. */
-moments fold(const lanes *s, const uint n) {
-    moments m = {0, 0, 0, 0, 0};
-    if (n == 0) return m;
+/* The moments of a vector of lanes with n values each. */
+void fold(const lanes *s, const uint n, moments *m) {
+    real hi[VEC], lo[VEC], s2[VEC], s2_lo[VEC];
+    STORE_VEC(s->hi, hi);
+    STORE_VEC(s->lo, lo);
+    STORE_VEC(s->m2, s2);
+    STORE_VEC(s->m2_lo, s2_lo);
 #if VEC == 16
-    HALVE(float8, n, a, s->hi, s->lo, s->m2, s->m2_lo);
-    HALVE(float4, 2 * n, b, a_mean, a_mean_lo, a_m2, a_rest);
-    HALVE(float2, 4 * n, c, b_mean, b_mean_lo, b_m2, b_rest);
+    HALVE(8, n)
+    HALVE(4, 2 * n)
 #elif VEC == 8
-    HALVE(float4, n, b, s->hi, s->lo, s->m2, s->m2_lo);
-    HALVE(float2, 2 * n, c, b_mean, b_mean_lo, b_m2, b_rest);
-#else
-    HALVE(float2, n, c, s->hi, s->lo, s->m2, s->m2_lo);
+    HALVE(4, n)
 #endif
-    HALVE(float, VEC / 2 * n, z, c_mean, c_mean_lo, c_m2, c_rest);
-    m.n = (ulong)n * VEC;
-    m.hi = z_mean;
-    m.lo = z_mean_lo;
-    m.m2 = z_m2;
-    m.m2_lo = z_rest;
-    return m;
+    HALVE(2, VEC / 4 * n)
+    HALVE(1, VEC / 2 * n)
+    m->n = (ulong)n * VEC;
+    m->hi = hi[0];
+    m->lo = lo[0];
+    m->m2 = s2[0];
+    m->m2_lo = s2_lo[0];
 }
 
 /* ------------------------------------------------------------------------------------------------------------- planes */
@@ -104,25 +107,22 @@ void plane_tail_sums(const __global real *x, const uint rows, const ulong row_st
     *squares = q;
 }
 
-/* A block of values that do not fill a vector, as moments of its own. */
-moments plane_tail_block(const __global real *x, const uint rows, const ulong row_step, const uint values) {
+/* m takes a block of values that do not fill a vector in, as moments of its own. */
+void plane_tail_block(const __global real *x, const uint rows, const ulong row_step, const uint values, moments *m) {
+    const real n = (real)(rows * values);
     real e, q;
-    moments m = {(ulong)rows * values, x[0], 0, 0, 0};
-    const real n = (real)m.n;
-    plane_tail_sums(x, rows, row_step, values, m.hi, &e, &q);
-    m.hi += e / n;
-    plane_tail_sums(x, rows, row_step, values, m.hi, &e, &q);
+    plane_tail_sums(x, rows, row_step, values, x[0], &e, &q);
+    const real pivot = x[0] + e / n;
+    plane_tail_sums(x, rows, row_step, values, pivot, &e, &q);
     const real shift = e / n;
-    TWO_SUM(real, mean, mean_lo, m.hi, shift);
-    m.hi = mean;
-    m.lo = mean_lo;
-    m.m2 = q - e * shift;
-    return m;
+    TWO_SUM(real, mean, mean_lo, pivot, shift);
+    const moments block = {rows * values, mean, mean_lo, q - e * shift, 0};
+    merge(m, &block);
 }
 
 /* A work-item's share of rows rows, row_step apart, of length values: rows LANE_Y + k * LY, vectors LANE_X + k * LX, and the
  * values behind the last whole vector for the lane that would be next. */
-moments plane_share(const __global real *x, const ulong rows, const ulong row_step, const uint length) {
+void plane_share(const __global real *x, const ulong rows, const ulong row_step, const uint length, moments *m) {
     const uint vectors = length / VEC, tail = vectors % LX == LANE_X ? length % VEC : 0;
     const uint mine = vectors > LANE_X ? (vectors - LANE_X - 1) / LX + 1 : 0;
     const ulong my_rows = rows > LANE_Y ? (rows - LANE_Y - 1) / LY + 1 : 0;
@@ -148,22 +148,22 @@ moments plane_share(const __global real *x, const ulong rows, const ulong row_st
             take_block(&s, n, now * these, e, q);
             n += now * these;
         }
-        if (tail != 0) rest = merge(rest, plane_tail_block(tail_first + r * step, now, step, tail));
+        if (tail != 0) plane_tail_block(tail_first + r * step, now, step, tail, &rest);
     }
-    return merge(fold(&s, n), rest);
+    fold(&s, n, m);
+    merge(m, &rest);
 }
 
 /* The group's moments of rows rows of length values; in ALONE the work-item's own. Needs PARTS * LX * LY reals of scratch. */
-moments plane_moments(const __global real *x, const ulong rows, const ulong row_step, const uint length, __local real *scratch) {
-    const moments mine = plane_share(x, rows, row_step, length);
-#if ALONE
-    return mine;
-#else
+void plane_moments(const __global real *x, const ulong rows, const ulong row_step, const uint length, __local real *scratch,
+                   moments *m) {
+    plane_share(x, rows, row_step, length, m);
+#if !ALONE
     const uint lane = LANE_Y * LX + LANE_X;
     GROUP_BARRIER; /* whoever still reads scratch */
-    put_local(scratch + lane, LX * LY, mine);
+    put_local(scratch + lane, LX * LY, m);
     group_merge(scratch, 1, LX * LY);
-    return get_local(scratch, LX * LY);
+    get_local(scratch, LX * LY, m);
 #endif
 }
 
@@ -174,14 +174,13 @@ typedef struct {
 } chunk;
 
 /* Chunk k, where a chunk has rows_each rows and length_each values and a row is cut into pieces of them. */
-chunk plane_chunk(const ulong k, const ulong outer, const ulong inner, const ulong rows_each, const ulong pieces,
-                  const ulong length_each) {
-    chunk part;
-    part.row = k / pieces * rows_each;
-    part.rows = min(rows_each, outer - part.row);
-    part.start = k % pieces * length_each;
-    part.length = (uint)min(length_each, inner - part.start);
-    return part;
+void plane_chunk(const ulong k, const ulong outer, const ulong inner, const ulong rows_each, const ulong pieces,
+                 const ulong length_each, chunk *part) {
+    const ulong row = k / pieces;
+    part->row = row * rows_each;
+    part->rows = min(rows_each, outer - part->row);
+    part->start = (k - row * pieces) * length_each;
+    part->length = (uint)min(length_each, inner - part->start);
 }
 
 #define PLANE_PARAMETERS                                                                                                         \
@@ -193,10 +192,11 @@ __kernel void moments_planes(__global const real *x, ulong x_offset, PLANE_PARAM
     const ulong width = channels * inner;
     for (ulong c = get_group_id(1); c < channels; c += get_num_groups(1)) {
         for (ulong k = get_group_id(0); k < chunks; k += get_num_groups(0)) {
-            const chunk part = plane_chunk(k, outer, inner, rows_each, pieces, length_each);
-            const __global real *p = x + x_offset + part.row * width + c * inner + part.start;
-            const moments m = plane_moments(p, part.rows, width, part.length, scratch);
-            if (SPEAKS) put_global(parts + parts_offset + k * channels + c, chunks * channels, m);
+            chunk part;
+            moments m;
+            plane_chunk(k, outer, inner, rows_each, pieces, length_each, &part);
+            plane_moments(x + x_offset + part.row * width + c * inner + part.start, part.rows, width, part.length, scratch, &m);
+            if (SPEAKS) put_global(parts + parts_offset + k * channels + c, chunks * channels, &m);
         }
     }
 }
@@ -275,9 +275,12 @@ uint column_share(const __global real *x, const uint rows, const ulong width, co
     return mine;
 }
 
-moments column_of(const column_lanes *s, const uint j, const uint n) {
-    moments m = {n, s->hi[j], s->lo[j], s->m2[j], s->m2_lo[j]};
-    return m;
+void column_of(const column_lanes *s, const uint j, const uint n, moments *m) {
+    m->n = n;
+    m->hi = s->hi[j];
+    m->lo = s->lo[j];
+    m->m2 = s->m2[j];
+    m->m2_lo = s->m2_lo[j];
 }
 
 /* Moments of the work-item's columns over all rows of the group. In ALONE they are s already; else they are in scratch, which
@@ -289,18 +292,20 @@ uint column_moments(const __global real *x, const uint rows, const ulong width, 
     const uint row = LX * WIDE;
     GROUP_BARRIER; /* whoever still reads scratch */
     for (uint j = 0; j < WIDE; j++) {
-        put_local(scratch + LANE_Y * row + LANE_X * WIDE + j, row * LY, column_of(s, j, n));
+        moments m;
+        column_of(s, j, n, &m);
+        put_local(scratch + LANE_Y * row + LANE_X * WIDE + j, row * LY, &m);
     }
     group_merge(scratch, row, LY);
 #endif
     return n;
 }
 
-moments merged_column(const column_lanes *s, const uint n, const uint j, const __local real *scratch) {
+void merged_column(const column_lanes *s, const uint n, const uint j, const __local real *scratch, moments *m) {
 #if ALONE
-    return column_of(s, j, n);
+    column_of(s, j, n, m);
 #else
-    return get_local(scratch + LANE_X * WIDE + j, LX * WIDE * LY);
+    get_local(scratch + LANE_X * WIDE + j, LX * WIDE * LY, m);
 #endif
 }
 
@@ -321,7 +326,9 @@ __kernel void moments_columns(__global const real *x, ulong x_offset, ulong oute
             column_lanes s;
             const uint n = column_moments(x + x_offset + row * width + start, rows, width, columns, &s, scratch);
             for (uint j = LANE_Y == 0 ? 0 : columns; j < columns; j++) {
-                put_global(parts + parts_offset + k * width + start + j, slabs * width, merged_column(&s, n, j, scratch));
+                moments m;
+                merged_column(&s, n, j, scratch, &m);
+                put_global(parts + parts_offset + k * width + start + j, slabs * width, &m);
             }
         }
     }

@@ -24,15 +24,17 @@ const char *clbn_opencl_variant_name(size_t index) {
 static const clbn_tile alone_tile = {16, 16, true}, group_tile = {4, 1, false};
 
 enum {
-    GROUP = 256,         /* work-items of a group, where the device can */
-    COLUMN_LANES = 8,    /* of which this many lie along a row of columns: 128 bytes */
-    SMALL = 65536,       /* elements that one launch should do */
-    LEAST_ALONE = 16384, /* elements worth a work-item of a CPU device */
-    LEAST_GROUP = 8192,  /* elements worth a work-group */
-    MOST_CHUNKS = 1024,  /* partial moments of a channel, which one finalize merges */
-    SHORT_PLANE = 16,    /* planes below this are summed as columns, given so many rows */
-    WIDEST_CHANNEL = 64, /* columns that may make a channel */
-    MOST_GROUPS = 65535  /* along a dimension of a launch */
+    GROUP = 256,             /* work-items of a group, where the device can */
+    COLUMN_LANES = 8,        /* of which this many lie along a row of columns: 128 bytes */
+    SMALL = 65536,           /* elements that one launch should do */
+    LEAST_ALONE = 16384,     /* elements worth a work-item of a CPU device */
+    LEAST_GROUP = 8192,      /* elements worth a work-group */
+    MOST_CHUNKS = 1024,      /* partial moments of a channel, which one finalize merges */
+    SHORT_PLANE = 16,        /* planes below this are summed as columns, given so many rows */
+    WIDEST_CHANNEL = 64,     /* columns that may make a channel */
+    MOST_GROUPS = 65535,     /* along a dimension of a launch */
+    ALONE_CACHE = 512 << 10, /* bytes that stay in a core's cache, half of it */
+    GROUP_CACHE = 128 << 10  /* bytes a work-group may hope to find again */
 };
 
 static size_t power_of_two_from(size_t n) {
@@ -50,13 +52,19 @@ static bool can(const clbn_variant *v, const clbn_shape *s) {
     return !v->fused || counts_fit;
 }
 
+/* One launch that takes whole slices: where there are enough of them to go round, and each, read twice, stays in a cache. A CPU
+ * device's planes need not: their second read costs the same in a launch of its own. */
+static bool suits_fused(const clbn_variant *v, const clbn_shape *s, const clbn_opencl *cl) {
+    const size_t tile = !v->columns ? 1 : v->alone ? (size_t)alone_tile.vec * alone_tile.vectors : group_tile.vec * COLUMN_LANES;
+    const size_t slice_bytes = s->count * tile * sizeof(float);
+    if (s->elements <= SMALL) return true;
+    if (s->channels / tile < 4 * cl->compute_units) return false;
+    return v->alone ? !v->columns || slice_bytes <= ALONE_CACHE : slice_bytes <= GROUP_CACHE;
+}
+
 static bool suits(const clbn_variant *v, const clbn_shape *s, const clbn_opencl *cl) {
-    const size_t tile = v->alone ? (size_t)alone_tile.vec * alone_tile.vectors : (size_t)group_tile.vec * COLUMN_LANES;
     const bool columns = s->inner == 1 || (s->inner < SHORT_PLANE && s->outer >= SHORT_PLANE);
-    if (v->alone != cl->whole_vectors || columns != v->columns || !can(v, s)) return false;
-    if (!v->fused || s->elements <= SMALL) return true;
-    const size_t independent = v->columns ? s->channels / tile : s->channels, slice = s->count * (v->columns ? tile : 1);
-    return independent >= 4 * cl->compute_units && slice * sizeof(float) <= ((size_t)1 << (v->alone ? 19 : 17));
+    return v->alone == cl->whole_vectors && v->columns == columns && can(v, s) && (!v->fused || suits_fused(v, s, cl));
 }
 
 /* The first variant that suits; else, as where a slice is large, the first that can. */
