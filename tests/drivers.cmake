@@ -26,8 +26,12 @@ endif()
 
 if(CLBN_OCLGRIND)
   foreach(suite ${suites})
+    get_target_property(sources test_${suite} SOURCES)
+    add_executable(test_${suite}_kept ${sources} keep_memory.c)
+    target_link_libraries(test_${suite}_kept PRIVATE clbn_tests)
+    set_target_properties(test_${suite}_kept PROPERTIES ENABLE_EXPORTS ON)
     clbn_test(NAME oclgrind.${suite} LABELS oclgrind TIMEOUT 600
-      COMMAND ${CMAKE_COMMAND} -DOCLGRIND=${CLBN_OCLGRIND} -DSUITE=$<TARGET_FILE:test_${suite}>
+      COMMAND ${CMAKE_COMMAND} -DOCLGRIND=${CLBN_OCLGRIND} -DSUITE=$<TARGET_FILE:test_${suite}_kept>
               -DLOG=${CMAKE_CURRENT_BINARY_DIR}/oclgrind-${suite}.log -P ${CMAKE_CURRENT_SOURCE_DIR}/oclgrind.cmake
       ENVIRONMENT CLBN_TEST_ELEMENTS=700 CLBN_TEST_SHORT=1)
   endforeach()

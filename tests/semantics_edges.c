@@ -64,7 +64,7 @@ START_TEST(training_of_a_constant_channel_gives_beta_exactly) {
         if (cases[k].data != CONSTANT || case_elements(&cases[k]) > test_element_limit()) continue;
         batch b;
         batch_make(&b, &cases[k], tested_flushes_denormals());
-        for (unsigned rule = 0; rule < RULES; rule++) {
+        for (unsigned rule = 0; rule < RULES; rule += test_is_short() ? RULES : 1) {
             way w = way_of(rule, rule);
             w.affine = GAMMA_AND_BETA, w.outputs = RUNNING_AND_SAVED;
             train_by_every_variant(&b, &w, must_be_beta_exactly);

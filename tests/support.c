@@ -132,6 +132,7 @@ int run_suite(const char *name, void (*add)(Suite *suite)) {
     Suite *suite = suite_create(name);
     add(suite);
     SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK); /* a forked child hangs in OpenCL drivers; ctest's TIMEOUT is the watchdog */
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

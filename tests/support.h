@@ -3,7 +3,7 @@
  * What every suite needs: the device under test, the library's last sentence, and a main. The environment says
  *     CLBN_TEST_DEVICE     a name for clbn_device_create; without it "opencl"
  *     CLBN_TEST_ELEMENTS   sweeps leave cases of more elements out; without it none
- *     CLBN_TEST_SHORT      set: sweeps take one call of the many that a case could be run by (for simulators)
+ *     CLBN_TEST_SHORT      set: sweeps take one variant and one way of the many that a case could be run by (for simulators)
  */
 #ifndef CLBN_TESTS_SUPPORT_H
 #define CLBN_TESTS_SUPPORT_H
