@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How far a result may be from the exact one: the only place of the tests that holds an accuracy. Every bound is a function of
+ * exact values, never of what was computed, and comes from the library's promise (docs/accuracy.md) or is derived from it here.
+ *
+ * PROMISE, float32 on a device:   variance 1e-6 relative;  mean 1e-6 sigma + half an ulp;  y 1e-6 max(1, |gamma xhat| + |beta|).
+ * THE CPU PATH computes in double, for which the promise is 1e-13 in place of 1e-6, and rounds once to float: half an ulp more.
+ *
+ * Derived, with A = 1e-6 or 1e-13 and u = 2^-24, the relative error of one rounding to float (2^-53 for double):
+ *   mean        on the CPU path: a running mean is rounded whenever it takes values in, at most once a value, and a rounding counts
+ *               with the share of the values before it. Roundings of unknown sign add up as the root of their number (Higham,
+ *               Mary, "A new approach to probabilistic rounding error analysis", 2019): A sigma + (2 + sqrt(n)) 2^-53 |mean|.
+ *   mean pair   saved_mean + saved_mean_lo: as the mean, and what two floats cannot hold, 2^-47 |mean|.
+ *   inv_std     = (var + e)^-1/2: d inv_std / inv_std = -1/2 d var / (var + e), so at most A / 2; for 1 / (sqrt(var) + e) it is
+ *               -1/2 (d var / var) sqrt(var) / (sqrt(var) + e), no more. Two roundings to its type: epsilon's and its own.
+ *   y, CPU      (x - mean) * k + beta in double: A (|gamma xhat| + |beta|), and gamma inv_std times what double leaves of the mean.
+ *   running     (1 - w) old + w batch: w times the batch's bound; each term passes at most four roundings (its factor, the factor
+ *               n / (n - 1) or the mean's own, the two products) and the sum one: 5 u (|(1 - w) old| + |w batch|).
+ */
+#ifndef CLBN_TESTS_BOUNDS_H
+#define CLBN_TESTS_BOUNDS_H
+
+#include <stddef.h>
+
+typedef enum bounds_of { BOUNDS_OF_CPU_PATH, BOUNDS_OF_DEVICE } bounds_of;
+
+/* What the batch's statistics and one parameter pair say of a result; all exact. */
+typedef struct bounds_channel {
+    long double mean, var, inv_std; /* mean and var 0 where they are given (inference) and so have no error */
+    long double gamma, beta;
+    size_t values; /* n, of one channel */
+} bounds_channel;
+
+long double bounds_mean(bounds_of who, const bounds_channel *c);
+long double bounds_mean_pair(bounds_of who, const bounds_channel *c);
+long double bounds_var(bounds_of who, const bounds_channel *c);
+long double bounds_inv_std(bounds_of who, const bounds_channel *c);
+long double bounds_y(bounds_of who, const bounds_channel *c, long double gamma_xhat);
+/* batch is the batch's mean or (un)biased variance, batch_bound what it may be off before it is rounded to float. */
+long double bounds_running(bounds_of who, long double old, long double batch, double weight, long double batch_bound);
+/* What the batch's mean and variance may be off before they are rounded to float: batch_bound above. */
+long double bounds_batch_mean(bounds_of who, const bounds_channel *c);
+long double bounds_batch_var(bounds_of who, long double var);
+
+/* Half the distance from |value| to the next float. */
+long double bounds_half_ulp(long double value);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The edges of the semantics suite: one value a channel, no value, constant channels, var and epsilon 0, a negative variance.
+ */
+#include "judge.h"
+#include "support.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void add_edges(TCase *tests);
+
+/* What the tested device runs a batch with: by every variant it has, and by its own choice; on the CPU path just that. */
+static size_t variants(const char *names[16]) {
+    size_t n = 1;
+    names[0] = NULL;
+    if (!tested_is_cpu_path())
+        for (const char *name; n < 16 && (name = clbn_variant_name(n - 1)) != NULL; n++) names[n] = name;
+    return n;
+}
+
+typedef void check_result(const scene *s, const result *r);
+
+/* Trains the batch in place and not, by every variant, and has the result checked. */
+static void train_by_every_variant(const batch *b, const way *w, check_result *check) {
+    const char *names[16];
+    size_t count = variants(names);
+    for (size_t k = 0; k < count; k++) {
+        clbn_config config = config_of(b, w, names[k]);
+        clbn_plan *plan = NULL;
+        clbn_status status = clbn_plan_create(tested(), &config, &plan);
+        if (names[k] && status == CLBN_ERROR_UNSUPPORTED) continue;
+        ck_clbn(status);
+        for (int in_place = 0; in_place < 2; in_place++) {
+            way here = *w;
+            here.place = in_place ? ON_HOST_IN_PLACE : ON_HOST;
+            scene s;
+            scene_make(&s, b, &here, TRAINING, tested_queue(), plan, names[k]);
+            result got = scene_run(&s, plan, NULL);
+            check(&s, &got);
+            scene_free(&s);
+        }
+        clbn_plan_destroy(plan);
+    }
+}
+
+static void must_be_beta_exactly(const scene *s, const result *r) {
+    const batch *b = s->b;
+    for (size_t i = 0; i < b->count; i++) {
+        size_t c = i / b->shape.inner % b->shape.channels;
+        ck_assert_msg(r->y[i] == b->beta[c], "%s: y is %.9g where beta is %.9g and x %.9g", s->title, (double)r->y[i],
+                      (double)b->beta[c], (double)b->x[i]);
+    }
+    for (size_t c = 0; c < b->shape.channels; c++) {
+        ck_assert_msg(r->var[c] == 0, "%s: var of channel %zu is %g", s->title, c, (double)r->var[c]);
+        ck_assert_msg(r->mean[c] == b->x[c * b->shape.inner] && r->mean_lo[c] == 0, "%s: mean of channel %zu is %.9g + %.9g", s->title,
+                      c, (double)r->mean[c], (double)r->mean_lo[c]);
+    }
+}
+
+START_TEST(training_of_a_constant_channel_gives_beta_exactly) {
+    for (size_t k = 0; k < case_count; k++) {
+        if (cases[k].data != CONSTANT || case_elements(&cases[k]) > test_element_limit()) continue;
+        batch b;
+        batch_make(&b, &cases[k], tested_flushes_denormals());
+        for (unsigned rule = 0; rule < RULES; rule += test_is_short() ? RULES : 1) {
+            way w = way_of(rule, rule);
+            w.affine = GAMMA_AND_BETA, w.outputs = RUNNING_AND_SAVED;
+            train_by_every_variant(&b, &w, must_be_beta_exactly);
+        }
+        batch_free(&b);
+    }
+}
+END_TEST
+
+START_TEST(inference_at_the_mean_gives_beta_exactly) {
+    batch b;
+    batch_make(&b, case_named("tiny_constants"), tested_flushes_denormals());
+    const way w = plain_way(ON_HOST);
+    clbn_config config = config_of(&b, &w, NULL);
+    clbn_plan *plan = plan_of(tested(), &config);
+    scene s;
+    scene_make(&s, &b, &w, INFERENCE, tested_queue(), plan, "");
+    result got = scene_run(&s, plan, NULL);
+    for (size_t i = 0; i < b.count; i++) ck_assert_float_eq(got.y[i], b.beta[i / b.shape.inner % b.shape.channels]);
+    scene_free(&s);
+    clbn_plan_destroy(plan);
+    batch_free(&b);
+}
+END_TEST
+
+START_TEST(var_0_with_epsilon_0_gives_inv_std_0) {
+    test_case of = case_of(3, 11, 5, CONSTANT);
+    batch b;
+    batch_make(&b, &of, 0);
+    way w = way_of(3, 0);
+    w.affine = GAMMA_AND_BETA, w.outputs = RUNNING_AND_SAVED, w.place = ON_HOST;
+    for (int rule = 0; rule < 2; rule++)
+        for (int v = TRAINING; v <= INFERENCE; v++) { /* the running variance of a constant channel is 0 too */
+            w.epsilon_rule = (clbn_epsilon_rule)rule;
+            clbn_config config = config_of(&b, &w, NULL);
+            ck_assert(config.epsilon == 0);
+            clbn_plan *plan = plan_of(tested(), &config);
+            scene s;
+            scene_make(&s, &b, &w, (verb)v, tested_queue(), plan, "");
+            result got = scene_run(&s, plan, NULL);
+            for (size_t c = 0; c < b.shape.channels; c++) ck_assert_float_eq(got.inv_std[c], 0);
+            for (size_t i = 0; i < b.count; i++) ck_assert_float_eq(got.y[i], b.beta[i / 5 % 11]);
+            scene_free(&s);
+            clbn_plan_destroy(plan);
+        }
+    batch_free(&b);
+}
+END_TEST
+
+/* The running variance takes in a 0 where biased, and stays where unbiased: 0 / (n - 1) is no number. */
+static void must_be_of_one_value(const scene *s, const result *r) {
+    for (size_t c = 0; c < s->b->shape.channels; c++) {
+        const float was = s->b->running_var[c];
+        ck_assert_float_eq(r->y[c], s->b->beta[c]);
+        ck_assert_float_eq(r->mean[c], s->b->x[c]);
+        ck_assert_float_eq(r->mean_lo[c], 0);
+        ck_assert_float_eq(r->var[c], 0);
+        if (s->way.running_variance == CLBN_RUNNING_UNBIASED)
+            ck_assert_msg(!memcmp(&r->running_var[c], &was, sizeof was), "%s: running_var did not stay", s->title);
+        else
+            ck_assert_msg(r->running_var[c] < was, "%s: running_var took no 0 in", s->title);
+    }
+    reference exact;
+    reference_by_definition(&exact, s->b, &s->way, TRAINING);
+    judge(&exact, tested_bounds(), r, s->title);
+    reference_free(&exact);
+}
+
+START_TEST(one_value_a_channel_gives_beta_and_a_biased_variance_of_0) {
+    static const size_t extents[] = {1, 19, 257};
+    for (size_t k = 0; k < 3; k++) {
+        test_case of = case_of(1, extents[k], 1, MEAN_1E4);
+        batch b;
+        batch_make(&b, &of, 0);
+        for (int kind = 0; kind < 2; kind++) {
+            way w = plain_way(ON_HOST);
+            w.running_variance = (clbn_running_variance)kind;
+            train_by_every_variant(&b, &w, must_be_of_one_value);
+        }
+        batch_free(&b);
+    }
+}
+END_TEST
+
+START_TEST(a_batch_of_zero_is_success_and_touches_nothing) {
+    static const size_t extents[][3] = {{0, 5, 7}, {3, 5, 0}, {3, 0, 7}, {0, 0, 0}};
+    const way w = plain_way(ON_HOST);
+    for (int k = 0; k < 4; k++) {
+        test_case of = case_of(extents[k][0], extents[k][1], extents[k][2], NORMAL);
+        batch b;
+        batch_make(&b, &of, 0);
+        for (size_t c = 0; c < b.shape.channels; c++) b.running_mean[c] = (float)c, b.running_var[c] = 1;
+        clbn_config config = config_of(&b, &w, NULL);
+        clbn_plan *plan = plan_of(tested(), &config);
+        clbn_plan_info info;
+        ck_clbn(clbn_plan_query(plan, &info));
+        ck_assert(info.outer == extents[k][0] && info.channels == extents[k][1] && info.inner == extents[k][2]);
+        for (int v = TRAINING; v <= MOMENTS; v++) {
+            scene s;
+            scene_make(&s, &b, &w, (verb)v, tested_queue(), plan, "zero");
+            ck_clbn(scene_call(&s, plan, NULL, 0, NULL, NULL));
+            scene_must_be_untouched(&s);
+            scene_free(&s);
+        }
+        ck_clbn(clbn_forward_training(plan, NULL, &(clbn_forward_args){.update_weight = 0.5}, 0, NULL, NULL));
+        ck_clbn(clbn_forward_inference(plan, NULL, &(clbn_forward_args){.update_weight = 0.5}, 0, NULL, NULL));
+        ck_clbn(clbn_moments(plan, NULL, &(clbn_moments_args){.x = clbn_host(NULL)}, 0, NULL, NULL));
+        clbn_plan_destroy(plan);
+        batch_free(&b);
+    }
+}
+END_TEST
+
+START_TEST(a_negative_running_var_gives_what_the_formula_gives) {
+    const float x[] = {1, 2, 3}, mean[] = {0, 0, 0}, var[] = {-1, -0.25f, 4};
+    float y[3];
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    config.rank = 2, config.dims = (const size_t[]){1, 3}, config.epsilon = 0.5;
+    clbn_plan *plan = plan_of(tested(), &config);
+    ck_clbn(clbn_forward_inference(plan, NULL,
+                                   &(clbn_forward_args){.x = clbn_host(x),
+                                                        .y = clbn_host(y),
+                                                        .running_mean = clbn_host(mean),
+                                                        .running_var = clbn_host(var)},
+                                   0, NULL, NULL));
+    ck_assert(isnan(y[0]));
+    for (int c = 1; c < 3; c++) {
+        const long double exact = x[c] * definition_inv_std(var[c], 0.5, 0);
+        const bounds_channel of = {0, 0, exact / x[c], 1, 0, 1};
+        ck_assert_ldouble_le(fabsl(y[c] - exact), bounds_y(tested_bounds(), &of, exact));
+    }
+    clbn_plan_destroy(plan);
+}
+END_TEST
+
+START_TEST(training_without_y_writes_the_statistics) {
+    static const char *const names[] = {"tiny_mixed", "lanes_13", "inner_49"};
+    for (int k = 0; k < 3; k++) {
+        batch b;
+        batch_make(&b, case_named(names[k]), 0);
+        const way w = plain_way(ON_HOST);
+        if (b.count > test_element_limit()) continue;
+        clbn_config config = config_of(&b, &w, NULL);
+        clbn_plan *plan = plan_of(tested(), &config);
+        scene s;
+        scene_make(&s, &b, &w, TRAINING, tested_queue(), plan, "y absent");
+        s.args.y = clbn_host(NULL);
+        result got = scene_run(&s, plan, NULL);
+        guarded_must_be_unchanged(&s.y, s.title);
+        got.y = NULL;
+        reference exact;
+        reference_by_definition(&exact, &b, &w, TRAINING);
+        judge(&exact, tested_bounds(), &got, s.title);
+        reference_free(&exact);
+        scene_free(&s);
+        clbn_plan_destroy(plan);
+        batch_free(&b);
+    }
+}
+END_TEST
+
+void add_edges(TCase *tests) {
+    tcase_add_test(tests, training_of_a_constant_channel_gives_beta_exactly);
+    tcase_add_test(tests, inference_at_the_mean_gives_beta_exactly);
+    tcase_add_test(tests, var_0_with_epsilon_0_gives_inv_std_0);
+    tcase_add_test(tests, one_value_a_channel_gives_beta_and_a_biased_variance_of_0);
+    tcase_add_test(tests, a_batch_of_zero_is_success_and_touches_nothing);
+    tcase_add_test(tests, a_negative_running_var_gives_what_the_formula_gives);
+    tcase_add_test(tests, training_without_y_writes_the_statistics);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The device under test, the last sentence, and a suite's main: see support.h.
+ */
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Thread_local char last_error[4096], last_notice[4096];
+static _Thread_local clbn_status last_status;
+static clbn_device *device;
+
+const char *test_device_name(void) {
+    const char *name = getenv("CLBN_TEST_DEVICE");
+    return name && *name ? name : "opencl";
+}
+
+size_t test_element_limit(void) {
+    const char *limit = getenv("CLBN_TEST_ELEMENTS");
+    return limit && *limit ? (size_t)strtoull(limit, NULL, 10) : SIZE_MAX;
+}
+
+int test_is_short(void) { return getenv("CLBN_TEST_SHORT") != NULL; }
+
+static void listen(void *user_data, clbn_status status, cl_int native, const char *sentence) {
+    (void)user_data, (void)native;
+    ck_assert_ptr_nonnull(sentence);
+    char *into = status == CLBN_SUCCESS ? last_notice : last_error;
+    snprintf(into, sizeof last_error, "%s", sentence);
+    if (status != CLBN_SUCCESS) last_status = status;
+}
+
+const char *said(void) { return last_error; }
+
+const char *said_notice(void) { return last_notice; }
+
+clbn_status said_status(void) { return last_status; }
+
+void said_clear(void) {
+    last_error[0] = last_notice[0] = '\0';
+    last_status = CLBN_SUCCESS;
+}
+
+clbn_device_options listening_options(void) {
+    clbn_device_options options;
+    memset(&options, 0, sizeof options);
+    options.message = listen;
+    return options;
+}
+
+clbn_device *open_device(const char *name, int portable) {
+    clbn_device_options options = listening_options();
+    options.portable = portable;
+    clbn_device *opened = NULL;
+    said_clear();
+    ck_clbn(clbn_device_create(name, &options, &opened));
+    ck_assert_ptr_nonnull(opened);
+    return opened;
+}
+
+clbn_device *tested(void) {
+    if (!device) device = open_device(test_device_name(), 0);
+    return device;
+}
+
+int tested_is_cpu_path(void) {
+    clbn_device_info info;
+    ck_clbn(clbn_device_query(tested(), &info));
+    return info.kind == CLBN_DEVICE_CPU_PATH;
+}
+
+cl_command_queue tested_queue(void) {
+    cl_command_queue queue = NULL;
+    if (!tested_is_cpu_path()) ck_clbn(clbn_device_get_cl(tested(), NULL, NULL, &queue));
+    return queue;
+}
+
+cl_context tested_context(void) {
+    cl_context context = NULL;
+    if (!tested_is_cpu_path()) ck_clbn(clbn_device_get_cl(tested(), &context, NULL, NULL));
+    return context;
+}
+
+cl_device_id tested_cl_device(void) {
+    cl_device_id id = NULL;
+    if (!tested_is_cpu_path()) ck_clbn(clbn_device_get_cl(tested(), NULL, &id, NULL));
+    return id;
+}
+
+int tested_flushes_denormals(void) {
+    cl_device_fp_config config = 0;
+    if (tested_is_cpu_path()) return 0;
+    ck_cl(clGetDeviceInfo(tested_cl_device(), CL_DEVICE_SINGLE_FP_CONFIG, sizeof config, &config, NULL));
+    return !(config & CL_FP_DENORM);
+}
+
+clbn_plan *plan_of(clbn_device *on, const clbn_config *config) {
+    clbn_plan *plan = NULL;
+    said_clear();
+    ck_clbn(clbn_plan_create(on, config, &plan));
+    ck_assert_ptr_nonnull(plan);
+    return plan;
+}
+
+void must_succeed(clbn_status status, const char *call, const char *file, int line) {
+    if (status != CLBN_SUCCESS)
+        ck_abort_msg("%s:%d: %s gave %s, saying: %s", file, line, call, clbn_status_name(status), said());
+}
+
+void must_succeed_cl(cl_int code, const char *call, const char *file, int line) {
+    if (code != CL_SUCCESS) ck_abort_msg("%s:%d: %s gave OpenCL's %d", file, line, call, (int)code);
+}
+
+void must_refuse(clbn_status status, clbn_status expected, const char *word, const char *what) {
+    ck_assert_msg(status == expected, "%s: gave %s instead of %s (saying: %s)", what, clbn_status_name(status),
+                  clbn_status_name(expected), said());
+    ck_assert_msg(said_status() == expected, "%s: the sentence came with %s instead of %s (%s)", what,
+                  clbn_status_name(said_status()), clbn_status_name(expected), said());
+    ck_assert_msg(strstr(said(), word) != NULL, "%s: the sentence does not name %s: %s", what, word, said());
+}
+
+TCase *add_tests(Suite *suite, const char *name) {
+    TCase *tests = tcase_create(name);
+    tcase_set_timeout(tests, 0);
+    suite_add_tcase(suite, tests);
+    return tests;
+}
+
+int run_suite(const char *name, void (*add)(Suite *suite)) {
+    Suite *suite = suite_create(name);
+    add(suite);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK); /* a forked child hangs in OpenCL drivers; ctest's TIMEOUT is the watchdog */
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    clbn_device_destroy(device);
+    device = NULL;
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The device under test is right: the CPU path judges every variant of its kernels over the whole case table.
+ */
+#include "support.h"
+#include "sweep.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MOST_VARIANTS = 15 };
+static const char *variants[MOST_VARIANTS + 1]; /* [0] is NULL: the plan chooses */
+static size_t variant_count, ran[MOST_VARIANTS + 1];
+static clbn_device *cpu;
+
+static void open_judge(void) {
+    cpu = open_device("cpu", 0);
+    ck_assert_msg(!tested_is_cpu_path(), "CLBN_TEST_DEVICE must name an OpenCL device here");
+    variant_count = 1;
+    for (const char *name; (name = clbn_variant_name(variant_count - 1)) != NULL; variant_count++) {
+        ck_assert_uint_le(variant_count, MOST_VARIANTS);
+        variants[variant_count] = name;
+    }
+}
+
+static void close_judge(void) {
+    judge_report();
+    for (size_t k = 0; k < variant_count; k++) printf("plans %-22s %zu\n", variants[k] ? variants[k] : "chosen", ran[k]);
+    clbn_device_destroy(cpu);
+}
+
+START_TEST(the_cpu_path_judges_every_variant) {
+    const sweep s = {tested(), cpu, "", variants, variant_count, ran};
+    sweep_case(&s, (size_t)_i);
+}
+END_TEST
+
+START_TEST(every_variant_ran_on_some_case) {
+    ck_assert_uint_gt(variant_count, 1);
+    for (size_t k = 0; k < variant_count; k++)
+        ck_assert_msg(ran[k] > 0, "no case of the table was run by %s", variants[k] ? variants[k] : "the plan's own choice");
+}
+END_TEST
+
+START_TEST(variants_have_names_of_their_own) {
+    for (size_t k = 1; k < variant_count; k++) {
+        ck_assert_uint_gt(strlen(variants[k]), 0);
+        for (size_t j = 1; j < k; j++) ck_assert_str_ne(variants[j], variants[k]);
+    }
+    for (size_t k = 0; k < 3; k++) ck_assert_ptr_null(clbn_variant_name(variant_count - 1 + k));
+    ck_assert_ptr_null(clbn_variant_name(SIZE_MAX));
+}
+END_TEST
+
+START_TEST(a_forced_variant_is_the_one_that_runs) {
+    static const size_t shapes[][3] = {{3, 5, 147}, {129, 17, 1}, {5, 3, 4}};
+    for (size_t k = 1; k < variant_count; k++)
+        for (size_t j = 0; j < 3; j++) {
+            clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+            clbn_plan *plan = NULL;
+            clbn_plan_info info;
+            config.rank = 3, config.dims = shapes[j], config.variant = variants[k];
+            if (clbn_plan_create(tested(), &config, &plan) == CLBN_ERROR_UNSUPPORTED) continue;
+            ck_assert_ptr_nonnull(plan);
+            ck_clbn(clbn_plan_query(plan, &info));
+            ck_assert_str_eq(info.variant, variants[k]);
+            ck_assert_uint_ge(info.training_launches, 1);
+            ck_assert_uint_ge(info.inference_launches, 1);
+            ck_assert_uint_ge(info.moments_launches, 1);
+            clbn_plan_destroy(plan);
+        }
+}
+END_TEST
+
+/* Bits of every channel but the middle one. */
+static void other_channels_must_be_same(const batch *b, const result *poisoned, const result *healed, const char *title) {
+    const definition_shape s = b->shape;
+    for (size_t k = 0; k < b->count; k++) {
+        size_t c = k / s.inner % s.channels;
+        if (c == s.channels / 2) continue;
+        ck_assert_msg(!memcmp(poisoned->y + k, healed->y + k, sizeof(float)), "%s: y of channel %zu knows of channel %zu", title, c,
+                      s.channels / 2);
+        const float *one[] = {poisoned->mean, poisoned->mean_lo, poisoned->var, poisoned->inv_std, poisoned->running_mean,
+                              poisoned->running_var};
+        const float *two[] = {healed->mean,         healed->mean_lo, healed->var, healed->inv_std, healed->running_mean,
+                              healed->running_var};
+        for (int j = 0; j < 6; j++)
+            ck_assert_msg(!memcmp(one[j] + c, two[j] + c, sizeof(float)), "%s: a statistic of channel %zu knows of channel %zu", title,
+                          c, s.channels / 2);
+    }
+}
+
+static void poison_must_stay(const test_case *c, const char *variant) {
+    const way w = plain_way(IN_MEM);
+    batch poisoned, healed;
+    batch_make(&poisoned, c, 0);
+    batch_make(&healed, c, 0);
+    batch_heal(&healed);
+    clbn_config config = config_of(&poisoned, &w, variant);
+    clbn_plan *plan = NULL;
+    clbn_status status = clbn_plan_create(tested(), &config, &plan);
+    if (status != CLBN_ERROR_UNSUPPORTED) {
+        ck_clbn(status);
+        scene bad, good;
+        scene_make(&bad, &poisoned, &w, TRAINING, tested_queue(), plan, variant);
+        scene_make(&good, &healed, &w, TRAINING, tested_queue(), plan, variant);
+        result of_bad = scene_run(&bad, plan, tested_queue()), of_good = scene_run(&good, plan, tested_queue());
+        other_channels_must_be_same(&poisoned, &of_bad, &of_good, bad.title);
+        ck_assert(isfinite(of_good.mean[poisoned.shape.channels / 2]));
+        ck_assert(!isfinite(of_bad.mean[poisoned.shape.channels / 2]));
+        scene_free(&bad);
+        scene_free(&good);
+    }
+    clbn_plan_destroy(plan);
+    batch_free(&poisoned);
+    batch_free(&healed);
+}
+
+START_TEST(nan_and_inf_stay_in_their_channel) {
+    for (size_t i = 0; i < case_count; i++) {
+        if ((cases[i].data != ONE_NAN && cases[i].data != ONE_INF) || case_elements(&cases[i]) > test_element_limit()) continue;
+        for (size_t k = 0; k < variant_count; k++)
+            if (!test_is_short() || k == i % variant_count) poison_must_stay(&cases[i], variants[k]);
+    }
+}
+END_TEST
+
+static void add(Suite *suite) {
+    TCase *tests = add_tests(suite, "device");
+    tcase_add_unchecked_fixture(tests, open_judge, close_judge);
+    tcase_add_test(tests, variants_have_names_of_their_own);
+    tcase_add_test(tests, a_forced_variant_is_the_one_that_runs);
+    tcase_add_loop_test(tests, the_cpu_path_judges_every_variant, 0, (int)case_count);
+    tcase_add_test(tests, every_variant_ran_on_some_case);
+    tcase_add_test(tests, nan_and_inf_stay_in_their_channel);
+}
+
+int main(void) { return run_suite("device", add); }
