@@ -66,7 +66,7 @@ typedef PASTE(float, VEC) vec;
 #define LANE_X        ((uint)get_local_id(0))
 #define LANE_Y        ((uint)get_local_id(1))
 #define SPEAKS        ((LANE_X | LANE_Y) == 0) /* one work-item of a group writes what is per channel */
-#define GROUP_BARRIER barrier(CLK_LOCAL_MEM_FENCE)
+#define GROUP_BARRIER barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE) /* x is read before y, in place, is stored */
 #endif
 
 /* Bits of the argument flags. Absent arrays have some valid buffer bound and are never touched. */

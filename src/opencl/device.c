@@ -8,25 +8,54 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* clang-format off: it never settles on this list */
-#define CODES(XX)                                                                                                               \
-    XX(CL_SUCCESS)                                                                                                              \
-    XX(CL_DEVICE_NOT_FOUND)                                                                                                     \
-    XX(CL_DEVICE_NOT_AVAILABLE)                                                                                                 \
-    XX(CL_COMPILER_NOT_AVAILABLE) XX(CL_MEM_OBJECT_ALLOCATION_FAILURE) XX(CL_OUT_OF_RESOURCES) XX(CL_OUT_OF_HOST_MEMORY)        \
-        XX(CL_PROFILING_INFO_NOT_AVAILABLE) XX(CL_MEM_COPY_OVERLAP) XX(CL_BUILD_PROGRAM_FAILURE) XX(CL_MAP_FAILURE)             \
-            XX(CL_MISALIGNED_SUB_BUFFER_OFFSET) XX(CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST) XX(CL_COMPILE_PROGRAM_FAILURE) \
-                XX(CL_LINKER_NOT_AVAILABLE) XX(CL_LINK_PROGRAM_FAILURE) XX(CL_INVALID_VALUE) XX(CL_INVALID_DEVICE_TYPE)         \
-                    XX(CL_INVALID_PLATFORM) XX(CL_INVALID_DEVICE) XX(CL_INVALID_CONTEXT) XX(CL_INVALID_QUEUE_PROPERTIES)        \
-                        XX(CL_INVALID_COMMAND_QUEUE) XX(CL_INVALID_HOST_PTR) XX(CL_INVALID_MEM_OBJECT) XX(CL_INVALID_BINARY)    \
-                            XX(CL_INVALID_BUILD_OPTIONS) XX(CL_INVALID_PROGRAM) XX(CL_INVALID_PROGRAM_EXECUTABLE)               \
-                                XX(CL_INVALID_KERNEL_NAME) XX(CL_INVALID_KERNEL_DEFINITION) XX(CL_INVALID_KERNEL)               \
-                                    XX(CL_INVALID_ARG_INDEX) XX(CL_INVALID_ARG_VALUE) XX(CL_INVALID_ARG_SIZE)                   \
-                                        XX(CL_INVALID_KERNEL_ARGS) XX(CL_INVALID_WORK_DIMENSION) XX(CL_INVALID_WORK_GROUP_SIZE) \
-                                            XX(CL_INVALID_WORK_ITEM_SIZE) XX(CL_INVALID_GLOBAL_OFFSET)                          \
-                                                XX(CL_INVALID_EVENT_WAIT_LIST) XX(CL_INVALID_EVENT) XX(CL_INVALID_OPERATION)    \
-                                                    XX(CL_INVALID_BUFFER_SIZE) XX(CL_INVALID_GLOBAL_WORK_SIZE)                  \
-                                                        XX(CL_INVALID_PROPERTY)
+/* clang-format off: it never settles on such a list */
+#define CODES(XX)                                    \
+    XX(CL_SUCCESS)                                   \
+    XX(CL_DEVICE_NOT_FOUND)                          \
+    XX(CL_DEVICE_NOT_AVAILABLE)                      \
+    XX(CL_COMPILER_NOT_AVAILABLE)                    \
+    XX(CL_MEM_OBJECT_ALLOCATION_FAILURE)             \
+    XX(CL_OUT_OF_RESOURCES)                          \
+    XX(CL_OUT_OF_HOST_MEMORY)                        \
+    XX(CL_PROFILING_INFO_NOT_AVAILABLE)              \
+    XX(CL_MEM_COPY_OVERLAP)                          \
+    XX(CL_BUILD_PROGRAM_FAILURE)                     \
+    XX(CL_MAP_FAILURE)                               \
+    XX(CL_MISALIGNED_SUB_BUFFER_OFFSET)              \
+    XX(CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST) \
+    XX(CL_COMPILE_PROGRAM_FAILURE)                   \
+    XX(CL_LINKER_NOT_AVAILABLE)                      \
+    XX(CL_LINK_PROGRAM_FAILURE)                      \
+    XX(CL_INVALID_VALUE)                             \
+    XX(CL_INVALID_DEVICE_TYPE)                       \
+    XX(CL_INVALID_PLATFORM)                          \
+    XX(CL_INVALID_DEVICE)                            \
+    XX(CL_INVALID_CONTEXT)                           \
+    XX(CL_INVALID_QUEUE_PROPERTIES)                  \
+    XX(CL_INVALID_COMMAND_QUEUE)                     \
+    XX(CL_INVALID_HOST_PTR)                          \
+    XX(CL_INVALID_MEM_OBJECT)                        \
+    XX(CL_INVALID_BINARY)                            \
+    XX(CL_INVALID_BUILD_OPTIONS)                     \
+    XX(CL_INVALID_PROGRAM)                           \
+    XX(CL_INVALID_PROGRAM_EXECUTABLE)                \
+    XX(CL_INVALID_KERNEL_NAME)                       \
+    XX(CL_INVALID_KERNEL_DEFINITION)                 \
+    XX(CL_INVALID_KERNEL)                            \
+    XX(CL_INVALID_ARG_INDEX)                         \
+    XX(CL_INVALID_ARG_VALUE)                         \
+    XX(CL_INVALID_ARG_SIZE)                          \
+    XX(CL_INVALID_KERNEL_ARGS)                       \
+    XX(CL_INVALID_WORK_DIMENSION)                    \
+    XX(CL_INVALID_WORK_GROUP_SIZE)                   \
+    XX(CL_INVALID_WORK_ITEM_SIZE)                    \
+    XX(CL_INVALID_GLOBAL_OFFSET)                     \
+    XX(CL_INVALID_EVENT_WAIT_LIST)                   \
+    XX(CL_INVALID_EVENT)                             \
+    XX(CL_INVALID_OPERATION)                         \
+    XX(CL_INVALID_BUFFER_SIZE)                       \
+    XX(CL_INVALID_GLOBAL_WORK_SIZE)                  \
+    XX(CL_INVALID_PROPERTY)
 /* clang-format on */
 
 const char *clbn_cl_name(cl_int code) {
