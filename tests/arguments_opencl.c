@@ -33,13 +33,14 @@ static void close_the_other_context(void) {
 }
 
 enum { ARGUMENTS = 11 };
-static const char *const names[ARGUMENTS] = {"x",          "y",             "gamma",     "beta",          "running_mean", "running_var",
-                                             "saved_mean", "saved_mean_lo", "saved_var", "saved_inv_std", "workspace"};
+static const char *const names[ARGUMENTS] = {"x",           "y",          "gamma",         "beta",      "running_mean",
+                                             "running_var", "saved_mean", "saved_mean_lo", "saved_var", "saved_inv_std",
+                                             "workspace"};
 
 /* The k-th argument of the trial; NULL where its call has none of that name. */
 static clbn_buffer *argument(trial *t, int k) {
     clbn_forward_args *a = &t->scene.args;
-    clbn_buffer *all[ARGUMENTS] = {&a->x,          &a->y,          &a->gamma,         &a->beta,      &a->running_mean,
+    clbn_buffer *all[ARGUMENTS] = {&a->x,           &a->y,          &a->gamma,         &a->beta,      &a->running_mean,
                                    &a->running_var, &a->saved_mean, &a->saved_mean_lo, &a->saved_var, &a->saved_inv_std,
                                    &a->workspace};
     return all[k]->kind == CLBN_BUFFER_ABSENT ? NULL : all[k];

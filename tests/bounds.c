@@ -10,9 +10,13 @@
 static const long double u_float = 0x1p-24L;
 static const long double u_double = 0x1p-53L;
 
-static long double accuracy(bounds_of who) { return who == BOUNDS_OF_CPU_PATH ? 1e-13L : 1e-6L; }
+static long double accuracy(bounds_of who) {
+    return who == BOUNDS_OF_CPU_PATH ? 1e-13L : 1e-6L;
+}
 
-static long double unit(bounds_of who) { return who == BOUNDS_OF_CPU_PATH ? u_double : u_float; }
+static long double unit(bounds_of who) {
+    return who == BOUNDS_OF_CPU_PATH ? u_double : u_float;
+}
 
 long double bounds_half_ulp(long double value) {
     int exponent = FLT_MIN_EXP;
@@ -33,9 +37,13 @@ long double bounds_batch_mean(bounds_of who, const bounds_channel *c) {
     return accuracy(who) * sqrtl(c->var) + roundings * u_double * fabsl(c->mean);
 }
 
-long double bounds_batch_var(bounds_of who, long double var) { return accuracy(who) * var; }
+long double bounds_batch_var(bounds_of who, long double var) {
+    return accuracy(who) * var;
+}
 
-long double bounds_mean(bounds_of who, const bounds_channel *c) { return rounded(who, c->mean, bounds_batch_mean(who, c)); }
+long double bounds_mean(bounds_of who, const bounds_channel *c) {
+    return rounded(who, c->mean, bounds_batch_mean(who, c));
+}
 
 long double bounds_mean_pair(bounds_of who, const bounds_channel *c) {
     return bounds_batch_mean(who, c) + 0x1p-47L * fabsl(c->mean) + (c->mean == 0 ? 0 : FLT_MIN);

@@ -67,15 +67,32 @@ static void place_of(data_kind data, size_t channel, int flushes, double *mean, 
     static const double far[] = {0, 1e6, 1e2, 1e4, 1, 1e5, 10};
     *mean = 0, *sigma = 1;
     switch (data) {
-    case MEAN_1E2: *mean = 1e2; break;
-    case MEAN_1E4: *mean = -1e4; break;
-    case MEAN_1E6: *mean = 1e6; break;
-    case MIXED: *mean = far[channel % 7]; break;
-    case ALTERNATING: *sigma = 1e4; break;
-    case SMALL_SIGMA: *sigma = flushes ? 1e-15 : 1e-18; break;
-    case LARGE_SIGMA: *sigma = 1e15; break;
-    case CONSTANT: *mean = constants[channel % 11], *sigma = 0; break;
-    default: break;
+    case MEAN_1E2:
+        *mean = 1e2;
+        break;
+    case MEAN_1E4:
+        *mean = -1e4;
+        break;
+    case MEAN_1E6:
+        *mean = 1e6;
+        break;
+    case MIXED:
+        *mean = far[channel % 7];
+        break;
+    case ALTERNATING:
+        *sigma = 1e4;
+        break;
+    case SMALL_SIGMA:
+        *sigma = flushes ? 1e-15 : 1e-18;
+        break;
+    case LARGE_SIGMA:
+        *sigma = 1e15;
+        break;
+    case CONSTANT:
+        *mean = constants[channel % 11], *sigma = 0;
+        break;
+    default:
+        break;
     }
 }
 
@@ -84,9 +101,12 @@ static float value_of(const batch *b, size_t channel, size_t nth, uint64_t *stat
     case OUTLIERS:
         if (nth == 0) return 1e6f;
         return nth + 1 == b->values ? -3e5f : (float)normal(state);
-    case ALTERNATING: return (float)((nth % 2 ? -sigma : sigma) + normal(state));
-    case CONSTANT: return constants[channel % 11];
-    default: return (float)(mean + sigma * normal(state));
+    case ALTERNATING:
+        return (float)((nth % 2 ? -sigma : sigma) + normal(state));
+    case CONSTANT:
+        return constants[channel % 11];
+    default:
+        return (float)(mean + sigma * normal(state));
     }
 }
 

@@ -9,8 +9,8 @@
 #include "definition.h"
 
 typedef enum data_kind {
-    NORMAL,      /* mean 0, sigma 1 */
-    MEAN_1E2,    /* mean / sigma = 100, and so on */
+    NORMAL,   /* mean 0, sigma 1 */
+    MEAN_1E2, /* mean / sigma = 100, and so on */
     MEAN_1E4,
     MEAN_1E6,
     MIXED,       /* mean / sigma of 0 to 1e6, by channel */
@@ -40,7 +40,7 @@ typedef struct batch {
     definition_shape shape;
     size_t count, values; /* elements, and elements of one channel */
     unsigned long long seed;
-    float *x;                                          /* count */
+    float *x;                                         /* count */
     float *gamma, *beta, *running_mean, *running_var; /* channels each; running_* are near the data's own */
 } batch;
 

@@ -41,7 +41,9 @@ void definition_normalize(definition_shape shape, const float *x, const long dou
             }
 }
 
-long double definition_unbiased(long double var, size_t n) { return var * (long double)n / (long double)(n - 1); }
+long double definition_unbiased(long double var, size_t n) {
+    return var * (long double)n / (long double)(n - 1);
+}
 
 long double definition_running(float old, long double batch, double weight) {
     if (weight == 0) return old;

@@ -12,11 +12,17 @@ enum { BAND = 64 };
 static const uint32_t pattern = 0x7fc0beadu;
 
 /* A host buffer has a band before its offset too; a cl_mem has none there, so that offset 0 is the start of the memory. */
-static size_t lead(const guarded *g) { return (g->queue ? 0 : BAND) + g->offset; }
+static size_t lead(const guarded *g) {
+    return (g->queue ? 0 : BAND) + g->offset;
+}
 
-static size_t whole(const guarded *g) { return lead(g) + g->count + BAND; }
+static size_t whole(const guarded *g) {
+    return lead(g) + g->count + BAND;
+}
 
-static int is_pattern(const float *value) { return memcmp(value, &pattern, sizeof pattern) == 0; }
+static int is_pattern(const float *value) {
+    return memcmp(value, &pattern, sizeof pattern) == 0;
+}
 
 void guarded_make(guarded *g, const char *name, cl_command_queue queue, cl_mem_flags flags, size_t count, size_t offset,
                   const float *values) {

@@ -10,10 +10,10 @@
 
 typedef struct guarded {
     const char *name;
-    size_t offset, count;  /* elements */
-    float *host;           /* the whole, with both bands: the host buffer itself, or what was last written to mem or read */
-    float *given;          /* count elements: what it was made with; NULL for an output */
-    cl_mem mem;            /* NULL for one in host memory */
+    size_t offset, count; /* elements */
+    float *host;          /* the whole, with both bands: the host buffer itself, or what was last written to mem or read */
+    float *given;         /* count elements: what it was made with; NULL for an output */
+    cl_mem mem;           /* NULL for one in host memory */
     cl_command_queue queue;
 } guarded;
 

@@ -48,7 +48,9 @@ static const float *beta_of(const batch *b, const way *w) {
     return w->affine == GAMMA_AND_BETA || w->affine == BETA_ONLY ? b->beta : NULL;
 }
 
-static double epsilon_of(const reference *r) { return config_of(r->b, &r->way, NULL).epsilon; }
+static double epsilon_of(const reference *r) {
+    return config_of(r->b, &r->way, NULL).epsilon;
+}
 
 /* The batch's variance as it goes into the running one. */
 static long double running_part(const reference *r, long double var) {
@@ -177,10 +179,11 @@ void judge(const reference *r, bounds_of who, const result *got, const char *tit
     if (got->y) judge_y(r, who, got->y, title);
 }
 
-bounds_of tested_bounds(void) { return tested_is_cpu_path() ? BOUNDS_OF_CPU_PATH : BOUNDS_OF_DEVICE; }
+bounds_of tested_bounds(void) {
+    return tested_is_cpu_path() ? BOUNDS_OF_CPU_PATH : BOUNDS_OF_DEVICE;
+}
 
 void judge_report(void) {
     for (int q = 0; q < QUANTITIES; q++)
-        if (worst[q].ratio > 0)
-            printf("worst %-14s %.3Lf of its bound in %s\n", quantities[q], worst[q].ratio, worst[q].title);
+        if (worst[q].ratio > 0) printf("worst %-14s %.3Lf of its bound in %s\n", quantities[q], worst[q].ratio, worst[q].title);
 }

@@ -14,7 +14,7 @@ typedef struct reference {
     way way;
     verb verb;
     int by_cpu_path;
-    long double *mean, *var, *inv_std;        /* channels each: what normalizes */
+    long double *mean, *var, *inv_std;       /* channels each: what normalizes */
     long double *running_mean, *running_var; /* after training */
     long double *y;                          /* NULL for MOMENTS */
 } reference;

@@ -9,7 +9,8 @@
 #include "support.h"
 
 /* check with a plan of every variant (NULL: the plan's choice) for some shapes; the way is the plain one, in cl_mem. */
-void with_every_plan(clbn_device *device, void (*check)(const clbn_plan *plan, const batch *b, const way *w, const char *variant));
+void with_every_plan(clbn_device *device,
+                     void (*check)(const clbn_plan *plan, const batch *b, const way *w, const char *variant));
 
 /* A queue of the tested device; NULL where the driver has no such queues and says so. */
 cl_command_queue queue_of(cl_context context, cl_command_queue_properties properties);

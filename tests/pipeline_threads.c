@@ -53,7 +53,9 @@ static void on_many_threads(const clbn_plan *plan, const batch *b, const way *w,
     }
 }
 
-START_TEST(one_plan_serves_many_threads) { with_every_plan(tested(), on_many_threads); }
+START_TEST(one_plan_serves_many_threads) {
+    with_every_plan(tested(), on_many_threads);
+}
 END_TEST
 
 static void same_bits(const clbn_plan *plan, const batch *b, const way *w, const char *variant) {
@@ -70,10 +72,8 @@ static void same_bits(const clbn_plan *plan, const batch *b, const way *w, const
         scene_make(&with_other_plan, b, w, (verb)v, tested_queue(), plan, variant);
         scene_make(&on_host, b, &elsewhere, (verb)v, tested_queue(), plan, variant);
         const result results[] = {
-            scene_run(&first, plan, tested_queue()),
-            scene_run(&again, plan, tested_queue()),
-            scene_run(&there, plan, other),
-            scene_run(&with_other_plan, plan_again, tested_queue()),
+            scene_run(&first, plan, tested_queue()), scene_run(&again, plan, tested_queue()),
+            scene_run(&there, plan, other),          scene_run(&with_other_plan, plan_again, tested_queue()),
             scene_run(&on_host, plan, NULL),
         };
         scene *const scenes[] = {&first, &again, &there, &with_other_plan, &on_host};
@@ -84,7 +84,9 @@ static void same_bits(const clbn_plan *plan, const batch *b, const way *w, const
     clbn_plan_destroy(plan_again);
 }
 
-START_TEST(the_same_bits_come_from_run_to_run_and_queue_to_queue) { with_every_plan(tested(), same_bits); }
+START_TEST(the_same_bits_come_from_run_to_run_and_queue_to_queue) {
+    with_every_plan(tested(), same_bits);
+}
 END_TEST
 
 void add_threads(TCase *tests) {

@@ -55,13 +55,16 @@ static void title(scene *s, const char *note) {
     static const char *const affines[] = {"gamma, beta", "no gamma, no beta", "gamma", "beta"};
     static const char *const asked[] = {"running, saved", "running", "saved", "no statistics"};
     const way *w = &s->way;
-    snprintf(s->title, sizeof s->title, "%s (%zux%zux%zu, seed %llu) %s%s%s: %s, %s, %s, offset %zu, epsilon %g%s", s->b->of->name,
-             s->b->shape.outer, s->b->shape.channels, s->b->shape.inner, s->b->seed, verbs[s->verb], *note ? " by " : "", note,
-             places[w->place], affines[w->affine], asked[w->outputs], w->offset, w->epsilon, w->epsilon_rule ? " outside" : "");
+    snprintf(s->title, sizeof s->title, "%s (%zux%zux%zu, seed %llu) %s%s%s: %s, %s, %s, offset %zu, epsilon %g%s",
+             s->b->of->name, s->b->shape.outer, s->b->shape.channels, s->b->shape.inner, s->b->seed, verbs[s->verb],
+             *note ? " by " : "", note, places[w->place], affines[w->affine], asked[w->outputs], w->offset, w->epsilon,
+             w->epsilon_rule ? " outside" : "");
 }
 
 /* The flags of a buffer that a call only reads, or only writes. */
-static cl_mem_flags only(const way *w, cl_mem_flags flags) { return w->any_access ? CL_MEM_READ_WRITE : flags; }
+static cl_mem_flags only(const way *w, cl_mem_flags flags) {
+    return w->any_access ? CL_MEM_READ_WRITE : flags;
+}
 
 static void make_statistics(scene *s, cl_command_queue queue) {
     const batch *b = s->b;
@@ -126,8 +129,8 @@ void scene_make(scene *s, const batch *b, const way *w, verb v, cl_command_queue
 }
 
 void scene_free(scene *s) {
-    guarded *all[] = {&s->x, &s->y, &s->gamma, &s->beta, &s->running_mean, &s->running_var, &s->mean, &s->mean_lo, &s->var, &s->inv_std,
-                      &s->workspace};
+    guarded *all[] = {&s->x,    &s->y,       &s->gamma, &s->beta,    &s->running_mean, &s->running_var,
+                      &s->mean, &s->mean_lo, &s->var,   &s->inv_std, &s->workspace};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) guarded_free(all[i]);
 }
 
@@ -138,7 +141,9 @@ clbn_status scene_call(scene *s, const clbn_plan *plan, cl_command_queue queue, 
     return clbn_forward_training(plan, queue, &s->args, n_wait, wait_list, event);
 }
 
-static const float *read_back(scene *s, guarded *g) { return g->host ? guarded_read(g, s->title) : NULL; }
+static const float *read_back(scene *s, guarded *g) {
+    return g->host ? guarded_read(g, s->title) : NULL;
+}
 
 result scene_read(scene *s) {
     result r = {
@@ -163,7 +168,8 @@ result scene_read(scene *s) {
 }
 
 void scene_must_be_untouched(scene *s) {
-    guarded *all[] = {&s->x, &s->y, &s->gamma, &s->beta, &s->running_mean, &s->running_var, &s->mean, &s->mean_lo, &s->var, &s->inv_std};
+    guarded *all[] = {&s->x,           &s->y,    &s->gamma,   &s->beta, &s->running_mean,
+                      &s->running_var, &s->mean, &s->mean_lo, &s->var,  &s->inv_std};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) guarded_must_be_unchanged(all[i], s->title);
 }
 

@@ -54,8 +54,8 @@ static void must_be_beta_exactly(const scene *s, const result *r) {
     }
     for (size_t c = 0; c < b->shape.channels; c++) {
         ck_assert_msg(r->var[c] == 0, "%s: var of channel %zu is %g", s->title, c, (double)r->var[c]);
-        ck_assert_msg(r->mean[c] == b->x[c * b->shape.inner] && r->mean_lo[c] == 0, "%s: mean of channel %zu is %.9g + %.9g", s->title,
-                      c, (double)r->mean[c], (double)r->mean_lo[c]);
+        ck_assert_msg(r->mean[c] == b->x[c * b->shape.inner] && r->mean_lo[c] == 0, "%s: mean of channel %zu is %.9g + %.9g",
+                      s->title, c, (double)r->mean[c], (double)r->mean_lo[c]);
     }
 }
 
@@ -184,12 +184,11 @@ START_TEST(a_negative_running_var_gives_what_the_formula_gives) {
     clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
     config.rank = 2, config.dims = (const size_t[]){1, 3}, config.epsilon = 0.5;
     clbn_plan *plan = plan_of(tested(), &config);
-    ck_clbn(clbn_forward_inference(plan, NULL,
-                                   &(clbn_forward_args){.x = clbn_host(x),
-                                                        .y = clbn_host(y),
-                                                        .running_mean = clbn_host(mean),
-                                                        .running_var = clbn_host(var)},
-                                   0, NULL, NULL));
+    ck_clbn(clbn_forward_inference(
+        plan, NULL,
+        &(clbn_forward_args){
+            .x = clbn_host(x), .y = clbn_host(y), .running_mean = clbn_host(mean), .running_var = clbn_host(var)},
+        0, NULL, NULL));
     ck_assert(isnan(y[0]));
     for (int c = 1; c < 3; c++) {
         const long double exact = x[c] * definition_inv_std(var[c], 0.5, 0);

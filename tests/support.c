@@ -22,7 +22,9 @@ size_t test_element_limit(void) {
     return limit && *limit ? (size_t)strtoull(limit, NULL, 10) : SIZE_MAX;
 }
 
-int test_is_short(void) { return getenv("CLBN_TEST_SHORT") != NULL; }
+int test_is_short(void) {
+    return getenv("CLBN_TEST_SHORT") != NULL;
+}
 
 static void listen(void *user_data, clbn_status status, cl_int native, const char *sentence) {
     (void)user_data, (void)native;
@@ -32,11 +34,17 @@ static void listen(void *user_data, clbn_status status, cl_int native, const cha
     if (status != CLBN_SUCCESS) last_status = status;
 }
 
-const char *said(void) { return last_error; }
+const char *said(void) {
+    return last_error;
+}
 
-const char *said_notice(void) { return last_notice; }
+const char *said_notice(void) {
+    return last_notice;
+}
 
-clbn_status said_status(void) { return last_status; }
+clbn_status said_status(void) {
+    return last_status;
+}
 
 void said_clear(void) {
     last_error[0] = last_notice[0] = '\0';
@@ -105,8 +113,7 @@ clbn_plan *plan_of(clbn_device *on, const clbn_config *config) {
 }
 
 void must_succeed(clbn_status status, const char *call, const char *file, int line) {
-    if (status != CLBN_SUCCESS)
-        ck_abort_msg("%s:%d: %s gave %s, saying: %s", file, line, call, clbn_status_name(status), said());
+    if (status != CLBN_SUCCESS) ck_abort_msg("%s:%d: %s gave %s, saying: %s", file, line, call, clbn_status_name(status), said());
 }
 
 void must_succeed_cl(cl_int code, const char *call, const char *file, int line) {

@@ -8,12 +8,12 @@
 #include "judge.h"
 
 typedef struct sweep {
-    clbn_device *device;    /* what is judged */
-    clbn_device *cpu;       /* the CPU path that judges it; NULL: the definition does */
-    const char *note;       /* into the messages */
-    const char **variants;  /* names; a NULL among them lets the plan choose */
+    clbn_device *device;   /* what is judged */
+    clbn_device *cpu;      /* the CPU path that judges it; NULL: the definition does */
+    const char *note;      /* into the messages */
+    const char **variants; /* names; a NULL among them lets the plan choose */
     size_t variant_count;
-    size_t *ran;            /* counts the plans made, by variant; NULL where nobody asks */
+    size_t *ran; /* counts the plans made, by variant; NULL where nobody asks */
 } sweep;
 
 /* Judges cases[index], if it is within test_element_limit(). A variant that does not fit the case is passed by. */

@@ -11,9 +11,9 @@
 #include <string.h>
 
 START_TEST(every_status_has_its_name_and_a_sentence) {
-#define MUST_BE_NAMED(name, value, sentence)                                                                                     \
-    ck_assert_int_eq(name, value);                                                                                              \
-    ck_assert_str_eq(clbn_status_name(name), #name);                                                                            \
+#define MUST_BE_NAMED(name, value, sentence)         \
+    ck_assert_int_eq(name, value);                   \
+    ck_assert_str_eq(clbn_status_name(name), #name); \
     ck_assert_str_eq(clbn_status_string(name), sentence);
     CLBN_STATUS_MAP(MUST_BE_NAMED)
 #undef MUST_BE_NAMED
@@ -37,38 +37,38 @@ END_TEST
 
 /* ---------------------------------------------------------------------------------------------------------------- config */
 
-#define CONFIG_REFUSALS(XX)                                                                                                      \
-    XX("rank 0", c->rank = 0, INVALID_DIMS, "rank")                                                                             \
-    XX("rank 9", c->rank = CLBN_MAX_RANK + 1, INVALID_DIMS, "rank")                                                             \
-    XX("a rank past every int", c->rank = UINT_MAX, INVALID_DIMS, "rank")                                                       \
-    XX("an axis of rank", c->axis = 3, INVALID_DIMS, "axis")                                                                    \
-    XX("an axis of -rank - 1", c->axis = -4, INVALID_DIMS, "axis")                                                              \
-    XX("an axis beside NONE", c->axis = INT_MIN + 1, INVALID_DIMS, "axis")                                                      \
-    XX("an axis of INT_MAX", c->axis = INT_MAX, INVALID_DIMS, "axis")                                                           \
-    XX("no dims", c->dims = NULL, INVALID_ARGUMENT, "dims")                                                                     \
-    XX("dims whose product overflows", c->dims = too_many, INVALID_DIMS, "dims")                                                \
-    XX("dims whose outer product overflows", (c->dims = too_many, c->axis = 2), INVALID_DIMS, "dims")                           \
-    XX("dims whose inner product overflows", (c->dims = too_many, c->axis = 0), INVALID_DIMS, "dims")                           \
-    XX("dims whose bytes overflow", c->dims = too_wide, INVALID_DIMS, "dims")                                                   \
-    XX("a negative epsilon", c->epsilon = -1e-5, INVALID_VALUE, "epsilon")                                                      \
-    XX("a smallest negative epsilon", c->epsilon = -5e-324, INVALID_VALUE, "epsilon")                                           \
-    XX("an epsilon of NaN", c->epsilon = NAN, INVALID_VALUE, "epsilon")                                                         \
-    XX("an epsilon of infinity", c->epsilon = INFINITY, INVALID_VALUE, "epsilon")                                               \
-    XX("an unknown dtype", c->dtype = (clbn_dtype)77, INVALID_ARGUMENT, "dtype")                                                \
-    XX("an unknown epsilon rule", c->epsilon_rule = (clbn_epsilon_rule)2, INVALID_ARGUMENT, "epsilon_rule")                     \
+#define CONFIG_REFUSALS(XX)                                                                                 \
+    XX("rank 0", c->rank = 0, INVALID_DIMS, "rank")                                                         \
+    XX("rank 9", c->rank = CLBN_MAX_RANK + 1, INVALID_DIMS, "rank")                                         \
+    XX("a rank past every int", c->rank = UINT_MAX, INVALID_DIMS, "rank")                                   \
+    XX("an axis of rank", c->axis = 3, INVALID_DIMS, "axis")                                                \
+    XX("an axis of -rank - 1", c->axis = -4, INVALID_DIMS, "axis")                                          \
+    XX("an axis beside NONE", c->axis = INT_MIN + 1, INVALID_DIMS, "axis")                                  \
+    XX("an axis of INT_MAX", c->axis = INT_MAX, INVALID_DIMS, "axis")                                       \
+    XX("no dims", c->dims = NULL, INVALID_ARGUMENT, "dims")                                                 \
+    XX("dims whose product overflows", c->dims = too_many, INVALID_DIMS, "dims")                            \
+    XX("dims whose outer product overflows", (c->dims = too_many, c->axis = 2), INVALID_DIMS, "dims")       \
+    XX("dims whose inner product overflows", (c->dims = too_many, c->axis = 0), INVALID_DIMS, "dims")       \
+    XX("dims whose bytes overflow", c->dims = too_wide, INVALID_DIMS, "dims")                               \
+    XX("a negative epsilon", c->epsilon = -1e-5, INVALID_VALUE, "epsilon")                                  \
+    XX("a smallest negative epsilon", c->epsilon = -5e-324, INVALID_VALUE, "epsilon")                       \
+    XX("an epsilon of NaN", c->epsilon = NAN, INVALID_VALUE, "epsilon")                                     \
+    XX("an epsilon of infinity", c->epsilon = INFINITY, INVALID_VALUE, "epsilon")                           \
+    XX("an unknown dtype", c->dtype = (clbn_dtype)77, INVALID_ARGUMENT, "dtype")                            \
+    XX("an unknown epsilon rule", c->epsilon_rule = (clbn_epsilon_rule)2, INVALID_ARGUMENT, "epsilon_rule") \
     XX("an unknown running variance", c->running_variance = (clbn_running_variance)-1, INVALID_ARGUMENT, "running_variance")
 
 START_TEST(bad_configs_are_refused_in_a_sentence) {
     static const size_t good[] = {3, 5, 7}, too_many[] = {SIZE_MAX / 4, 3, SIZE_MAX / 4}, too_wide[] = {SIZE_MAX / 4, 3, 1};
     clbn_config config, *c = &config;
     clbn_plan *plan;
-#define MUST_BE_REFUSED(what, spoil, status, word)                                                                               \
-    config = clbn_config_preset(CLBN_PRESET_PYTORCH);                                                                           \
-    config.rank = 3, config.dims = good;                                                                                        \
-    spoil;                                                                                                                      \
-    plan = (clbn_plan *)&config;                                                                                                \
-    said_clear();                                                                                                               \
-    must_refuse(clbn_plan_create(tested(), c, &plan), CLBN_ERROR_##status, word, what);                                         \
+#define MUST_BE_REFUSED(what, spoil, status, word)                                      \
+    config = clbn_config_preset(CLBN_PRESET_PYTORCH);                                   \
+    config.rank = 3, config.dims = good;                                                \
+    spoil;                                                                              \
+    plan = (clbn_plan *)&config;                                                        \
+    said_clear();                                                                       \
+    must_refuse(clbn_plan_create(tested(), c, &plan), CLBN_ERROR_##status, word, what); \
     ck_assert_msg(plan == NULL, what ": the plan is not NULL");
     CONFIG_REFUSALS(MUST_BE_REFUSED)
 #undef MUST_BE_REFUSED
@@ -80,8 +80,9 @@ START_TEST(an_unknown_variant_is_refused) {
     clbn_plan *plan = NULL;
     config.rank = 3, config.dims = (const size_t[]){3, 5, 7}, config.variant = "no-such-variant";
     said_clear();
-    must_refuse(clbn_plan_create(tested(), &config, &plan), tested_is_cpu_path() ? CLBN_ERROR_UNSUPPORTED : CLBN_ERROR_INVALID_ARGUMENT,
-                "no-such-variant", "an unknown variant");
+    must_refuse(clbn_plan_create(tested(), &config, &plan),
+                tested_is_cpu_path() ? CLBN_ERROR_UNSUPPORTED : CLBN_ERROR_INVALID_ARGUMENT, "no-such-variant",
+                "an unknown variant");
     ck_assert_ptr_null(plan);
 }
 END_TEST
@@ -121,45 +122,47 @@ END_TEST
 
 static const clbn_buffer absent;
 
-static void shift(clbn_buffer *to, const clbn_buffer *from) { *to = *from, to->offset++; }
+static void shift(clbn_buffer *to, const clbn_buffer *from) {
+    *to = *from, to->offset++;
+}
 
-#define CALL_REFUSALS(XX)                                                                                                        \
-    XX("no x", TRAINING, a->x = absent, MISSING_BUFFER, "x")                                                                    \
-    XX("no x", INFERENCE, a->x = absent, MISSING_BUFFER, "x")                                                                   \
-    XX("no x", MOMENTS, m->x = absent, MISSING_BUFFER, "x")                                                                     \
-    XX("no y", INFERENCE, a->y = absent, MISSING_BUFFER, "y")                                                                   \
-    XX("no running_mean", INFERENCE, a->running_mean = absent, MISSING_BUFFER, "running_mean")                                  \
-    XX("no running_var", INFERENCE, a->running_var = absent, MISSING_BUFFER, "running_var")                                     \
-    XX("no output", MOMENTS, m->mean = m->mean_lo = m->var = absent, MISSING_BUFFER, "mean")                                    \
-    XX("a negative weight", TRAINING, a->update_weight = -1e-9, INVALID_VALUE, "update_weight")                                 \
-    XX("a weight above 1", TRAINING, a->update_weight = 1.0000001, INVALID_VALUE, "update_weight")                              \
-    XX("a weight of NaN", TRAINING, a->update_weight = NAN, INVALID_VALUE, "update_weight")                                     \
-    XX("a kind of no buffer", TRAINING, a->gamma.kind = (clbn_buffer_kind)7, INVALID_ARGUMENT, "gamma")                         \
-    XX("y one past x", TRAINING, shift(&a->y, &a->x), OVERLAP, "y")                                                             \
-    XX("y one past x", INFERENCE, shift(&a->y, &a->x), OVERLAP, "y")                                                            \
-    XX("x one past y", TRAINING, shift(&a->x, &a->y), OVERLAP, "x")                                                             \
-    XX("y in gamma", TRAINING, a->gamma = a->y, OVERLAP, "gamma")                                                               \
-    XX("y in beta", INFERENCE, a->beta = a->y, OVERLAP, "beta")                                                                 \
-    XX("y in running_mean", INFERENCE, a->running_mean = a->y, OVERLAP, "running_mean")                                         \
-    XX("saved_var in saved_mean", TRAINING, a->saved_var = a->saved_mean, OVERLAP, "saved_var")                                 \
-    XX("the end of saved_mean_lo", TRAINING, shift(&a->saved_mean, &a->saved_mean_lo), OVERLAP, "saved_mean_lo")                \
-    XX("saved_inv_std in gamma", INFERENCE, a->saved_inv_std = a->gamma, OVERLAP, "saved_inv_std")                              \
-    XX("running_var in running_mean", TRAINING, a->running_var = a->running_mean, OVERLAP, "running_var")                       \
-    XX("running_mean in beta", TRAINING, a->running_mean = a->beta, OVERLAP, "running_mean")                                    \
-    XX("saved_mean in x", TRAINING, a->saved_mean = a->x, OVERLAP, "saved_mean")                                                \
-    XX("mean in x", MOMENTS, m->mean = m->x, OVERLAP, "mean")                                                                   \
+#define CALL_REFUSALS(XX)                                                                                        \
+    XX("no x", TRAINING, a->x = absent, MISSING_BUFFER, "x")                                                     \
+    XX("no x", INFERENCE, a->x = absent, MISSING_BUFFER, "x")                                                    \
+    XX("no x", MOMENTS, m->x = absent, MISSING_BUFFER, "x")                                                      \
+    XX("no y", INFERENCE, a->y = absent, MISSING_BUFFER, "y")                                                    \
+    XX("no running_mean", INFERENCE, a->running_mean = absent, MISSING_BUFFER, "running_mean")                   \
+    XX("no running_var", INFERENCE, a->running_var = absent, MISSING_BUFFER, "running_var")                      \
+    XX("no output", MOMENTS, m->mean = m->mean_lo = m->var = absent, MISSING_BUFFER, "mean")                     \
+    XX("a negative weight", TRAINING, a->update_weight = -1e-9, INVALID_VALUE, "update_weight")                  \
+    XX("a weight above 1", TRAINING, a->update_weight = 1.0000001, INVALID_VALUE, "update_weight")               \
+    XX("a weight of NaN", TRAINING, a->update_weight = NAN, INVALID_VALUE, "update_weight")                      \
+    XX("a kind of no buffer", TRAINING, a->gamma.kind = (clbn_buffer_kind)7, INVALID_ARGUMENT, "gamma")          \
+    XX("y one past x", TRAINING, shift(&a->y, &a->x), OVERLAP, "y")                                              \
+    XX("y one past x", INFERENCE, shift(&a->y, &a->x), OVERLAP, "y")                                             \
+    XX("x one past y", TRAINING, shift(&a->x, &a->y), OVERLAP, "x")                                              \
+    XX("y in gamma", TRAINING, a->gamma = a->y, OVERLAP, "gamma")                                                \
+    XX("y in beta", INFERENCE, a->beta = a->y, OVERLAP, "beta")                                                  \
+    XX("y in running_mean", INFERENCE, a->running_mean = a->y, OVERLAP, "running_mean")                          \
+    XX("saved_var in saved_mean", TRAINING, a->saved_var = a->saved_mean, OVERLAP, "saved_var")                  \
+    XX("the end of saved_mean_lo", TRAINING, shift(&a->saved_mean, &a->saved_mean_lo), OVERLAP, "saved_mean_lo") \
+    XX("saved_inv_std in gamma", INFERENCE, a->saved_inv_std = a->gamma, OVERLAP, "saved_inv_std")               \
+    XX("running_var in running_mean", TRAINING, a->running_var = a->running_mean, OVERLAP, "running_var")        \
+    XX("running_mean in beta", TRAINING, a->running_mean = a->beta, OVERLAP, "running_mean")                     \
+    XX("saved_mean in x", TRAINING, a->saved_mean = a->x, OVERLAP, "saved_mean")                                 \
+    XX("mean in x", MOMENTS, m->mean = m->x, OVERLAP, "mean")                                                    \
     XX("var in mean", MOMENTS, m->var = m->mean, OVERLAP, "var")
 
-static void refuse_the_calls(place where) {
-#define MUST_BE_REFUSED(what, verb, spoil, status, word)                                                                         \
-    {                                                                                                                           \
-        trial t;                                                                                                                \
-        trial_make(&t, where, verb);                                                                                            \
-        clbn_forward_args *a = &t.scene.args;                                                                                   \
-        clbn_moments_args *m = &t.scene.moments;                                                                                \
-        (void)a, (void)m;                                                                                                       \
-        spoil;                                                                                                                  \
-        trial_must_be_refused(&t, CLBN_ERROR_##status, word, what);                                                             \
+static void refuse_the_calls(place where){
+#define MUST_BE_REFUSED(what, verb, spoil, status, word)            \
+    {                                                               \
+        trial t;                                                    \
+        trial_make(&t, where, verb);                                \
+        clbn_forward_args *a = &t.scene.args;                       \
+        clbn_moments_args *m = &t.scene.moments;                    \
+        (void)a, (void)m;                                           \
+        spoil;                                                      \
+        trial_must_be_refused(&t, CLBN_ERROR_##status, word, what); \
     }
     CALL_REFUSALS(MUST_BE_REFUSED)
 #undef MUST_BE_REFUSED
@@ -247,4 +250,6 @@ static void add(Suite *suite) {
     if (strcmp(test_device_name(), "cpu")) add_opencl_refusals(add_tests(suite, "opencl arguments"));
 }
 
-int main(void) { return run_suite("arguments", add); }
+int main(void) {
+    return run_suite("arguments", add);
+}

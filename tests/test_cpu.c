@@ -25,7 +25,7 @@ static void close_both(void) {
 
 START_TEST(the_definition_gives_the_tutorials_numbers) {
     static const float x[] = {-1, 3, 2, -3, 1, 3, 2, -7, 4, 5, 7, 6};
-    static const double printed[] = {-0.57731885, 0.39222473, -1.1829456,  -1.2371118, 0,         -0.5069766,
+    static const double printed[] = {-0.57731885, 0.39222473, -1.1829456, -1.2371118, 0,         -0.5069766,
                                      0.4123706,   -1.568899,  0.16899228, 1.40206,    1.1766742, 1.5209303};
     const definition_shape shape = {4, 3, 1};
     long double mean[3], var[3], inv_std[3], y[12];
@@ -113,4 +113,6 @@ static void add(Suite *suite) {
     tcase_add_loop_test(tests, the_thread_count_changes_no_bit, 0, (int)case_count);
 }
 
-int main(void) { return run_suite("cpu", add); }
+int main(void) {
+    return run_suite("cpu", add);
+}

@@ -79,15 +79,15 @@ static void other_channels_must_be_same(const batch *b, const result *poisoned, 
     for (size_t k = 0; k < b->count; k++) {
         size_t c = k / s.inner % s.channels;
         if (c == s.channels / 2) continue;
-        ck_assert_msg(!memcmp(poisoned->y + k, healed->y + k, sizeof(float)), "%s: y of channel %zu knows of channel %zu", title, c,
-                      s.channels / 2);
-        const float *one[] = {poisoned->mean, poisoned->mean_lo, poisoned->var, poisoned->inv_std, poisoned->running_mean,
-                              poisoned->running_var};
-        const float *two[] = {healed->mean,         healed->mean_lo, healed->var, healed->inv_std, healed->running_mean,
-                              healed->running_var};
+        ck_assert_msg(!memcmp(poisoned->y + k, healed->y + k, sizeof(float)), "%s: y of channel %zu knows of channel %zu", title,
+                      c, s.channels / 2);
+        const float *one[] = {poisoned->mean,    poisoned->mean_lo,      poisoned->var,
+                              poisoned->inv_std, poisoned->running_mean, poisoned->running_var};
+        const float *two[] = {healed->mean,    healed->mean_lo,      healed->var,
+                              healed->inv_std, healed->running_mean, healed->running_var};
         for (int j = 0; j < 6; j++)
-            ck_assert_msg(!memcmp(one[j] + c, two[j] + c, sizeof(float)), "%s: a statistic of channel %zu knows of channel %zu", title,
-                          c, s.channels / 2);
+            ck_assert_msg(!memcmp(one[j] + c, two[j] + c, sizeof(float)), "%s: a statistic of channel %zu knows of channel %zu",
+                          title, c, s.channels / 2);
     }
 }
 
@@ -136,4 +136,6 @@ static void add(Suite *suite) {
     tcase_add_test(tests, nan_and_inf_stay_in_their_channel);
 }
 
-int main(void) { return run_suite("device", add); }
+int main(void) {
+    return run_suite("device", add);
+}

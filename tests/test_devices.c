@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int no_opencl(void) { return getenv("CLBN_TEST_NO_OPENCL") != NULL; }
+static int no_opencl(void) {
+    return getenv("CLBN_TEST_NO_OPENCL") != NULL;
+}
 
 enum { MOST = 32 };
 
@@ -110,7 +112,7 @@ START_TEST(auto_takes_the_first_by_rank) {
 END_TEST
 
 START_TEST(malformed_names_are_refused) {
-    static const char *const names[] = {"0",   "0:",  ":0",  ":",    "0:0:0", "-1:0", "0:-1",  "+0:0", " 0:0",   "0:0 ",
+    static const char *const names[] = {"0",   "0:",  ":0",  ":",    "0:0:0", "-1:0", "0:-1",  "+0:0", " 0:0",    "0:0 ",
                                         "0:x", "x:0", "CPU", "Auto", "cpu ",  "gpu",  "0x0:0", "0;0",  "opencl:0"};
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) must_not_open(names[k], CLBN_ERROR_INVALID_DEVICE);
     must_not_open("", CLBN_ERROR_INVALID_DEVICE);
@@ -222,4 +224,6 @@ static void add(Suite *suite) {
     }
 }
 
-int main(void) { return run_suite("devices", add); }
+int main(void) {
+    return run_suite("devices", add);
+}

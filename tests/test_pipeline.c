@@ -11,7 +11,8 @@
 static const char *const shapes[] = {"inner_33", "lanes_17", "inner_1025", "tiny_mixed"};
 enum { SHAPES = 4 };
 
-void with_every_plan(clbn_device *device, void (*check)(const clbn_plan *plan, const batch *b, const way *w, const char *variant)) {
+void with_every_plan(clbn_device *device,
+                     void (*check)(const clbn_plan *plan, const batch *b, const way *w, const char *variant)) {
     for (int k = 0; k < SHAPES; k++) {
         if (case_elements(case_named(shapes[k])) > test_element_limit()) continue;
         batch b;
@@ -39,7 +40,8 @@ cl_command_queue queue_of(cl_context context, cl_command_queue_properties proper
         cl_command_queue_properties known = 0;
         ck_cl(clGetDeviceInfo(tested_cl_device(), CL_DEVICE_QUEUE_PROPERTIES, sizeof known, &known, NULL));
         ck_assert_msg((known & properties) != properties, "the driver names a kind of queue, and makes none (%d)", (int)code);
-        ck_assert_msg(code == CL_INVALID_QUEUE_PROPERTIES || code == CL_INVALID_VALUE, "the driver refuses a queue by %d", (int)code);
+        ck_assert_msg(code == CL_INVALID_QUEUE_PROPERTIES || code == CL_INVALID_VALUE, "the driver refuses a queue by %d",
+                      (int)code);
         return NULL;
     }
     return queue;
@@ -97,11 +99,14 @@ static void on_every_queue(const clbn_plan *plan, const batch *b, const way *w, 
     }
 }
 
-START_TEST(events_order_the_work_on_every_kind_of_queue) { with_every_plan(tested(), on_every_queue); }
+START_TEST(events_order_the_work_on_every_kind_of_queue) {
+    with_every_plan(tested(), on_every_queue);
+}
 END_TEST
 
 /* A second queue looks at y while the call waits. */
-static void behind_a_gate(cl_command_queue queue, verb v, const clbn_plan *plan, const batch *b, const way *w, const char *variant) {
+static void behind_a_gate(cl_command_queue queue, verb v, const clbn_plan *plan, const batch *b, const way *w,
+                          const char *variant) {
     cl_command_queue side = queue_of(tested_context(), 0);
     const cl_event gates[] = {gate_of(tested_context()), gate_of(tested_context()), gate_of(tested_context())};
     cl_event done = NULL;
@@ -135,7 +140,9 @@ static void gated(const clbn_plan *plan, const batch *b, const way *w, const cha
     }
 }
 
-START_TEST(a_call_waits_for_every_event_of_its_list) { with_every_plan(tested(), gated); }
+START_TEST(a_call_waits_for_every_event_of_its_list) {
+    with_every_plan(tested(), gated);
+}
 END_TEST
 
 /* y of the first call is x of the second, on another queue; the plan's own workspace serves both. */
@@ -164,7 +171,9 @@ static void two_queues(const clbn_plan *plan, const batch *b, const way *w, cons
     clReleaseCommandQueue(one), clReleaseCommandQueue(two);
 }
 
-START_TEST(two_calls_chain_over_two_queues) { with_every_plan(tested(), two_queues); }
+START_TEST(two_calls_chain_over_two_queues) {
+    with_every_plan(tested(), two_queues);
+}
 END_TEST
 
 /* Calls that share the plan's workspace and are ordered by nothing, beside calls that bring their own. */
@@ -192,7 +201,9 @@ static void unordered(const clbn_plan *plan, const batch *b, const way *w, const
     clReleaseCommandQueue(queue);
 }
 
-START_TEST(unordered_calls_do_not_disturb_each_other) { with_every_plan(tested(), unordered); }
+START_TEST(unordered_calls_do_not_disturb_each_other) {
+    with_every_plan(tested(), unordered);
+}
 END_TEST
 
 static void mixed(const clbn_plan *plan, const batch *b, const way *w, const char *variant) {
@@ -213,7 +224,9 @@ static void mixed(const clbn_plan *plan, const batch *b, const way *w, const cha
     scene_free(&mem), scene_free(&host);
 }
 
-START_TEST(host_and_cl_mem_mix_by_argument) { with_every_plan(tested(), mixed); }
+START_TEST(host_and_cl_mem_mix_by_argument) {
+    with_every_plan(tested(), mixed);
+}
 END_TEST
 
 START_TEST(no_work_gives_a_valid_event_behind_its_wait_list) {
@@ -252,4 +265,6 @@ static void add(Suite *suite) {
     add_threads(add_tests(suite, "threads"));
 }
 
-int main(void) { return run_suite("pipeline", add); }
+int main(void) {
+    return run_suite("pipeline", add);
+}

@@ -22,7 +22,7 @@ static void train(const clbn_plan *plan, const clbn_forward_args *args) {
 
 START_TEST(the_tutorials_batch_gives_the_tutorials_numbers) {
     static const float x[] = {-1, 3, 2, -3, 1, 3, 2, -7, 4, 5, 7, 6};
-    static const double printed[] = {-0.57731885, 0.39222473, -1.1829456,  -1.2371118, 0,         -0.5069766,
+    static const double printed[] = {-0.57731885, 0.39222473, -1.1829456, -1.2371118, 0,         -0.5069766,
                                      0.4123706,   -1.568899,  0.16899228, 1.40206,    1.1766742, 1.5209303};
     static const float mean[] = {0.75f, 1, 3.75f}, var[] = {9.1875f, 26, 2.1875f};
     float y[12];
@@ -150,7 +150,8 @@ static void follow_the_population(double (*weight_of)(int), clbn_running_varianc
         definition_moments((definition_shape){16, FIVE, 1}, x, exact_mean, exact_var);
         for (int c = 0; c < FIVE; c++) {
             bounds_channel channel = {exact_mean[c], exact_var[c], 0, 1, 0, 16};
-            long double part = kind == CLBN_RUNNING_UNBIASED ? definition_unbiased(exact_var[c], 16) : exact_var[c], w = weight_of(k);
+            long double part = kind == CLBN_RUNNING_UNBIASED ? definition_unbiased(exact_var[c], 16) : exact_var[c],
+                        w = weight_of(k);
             ck_assert_ldouble_le(fabsl(mean[c] - definition_running(mean_before[c], exact_mean[c], weight_of(k))),
                                  bounds_running(tested_bounds(), mean_before[c], exact_mean[c], (double)w,
                                                 bounds_batch_mean(tested_bounds(), &channel)));
@@ -163,10 +164,18 @@ static void follow_the_population(double (*weight_of)(int), clbn_running_varianc
     clbn_plan_destroy(plan);
 }
 
-static double of_decay_099(int k) { return (void)k, clbn_preset_update_weight(CLBN_PRESET_TENSORFLOW); }
-static double of_average(int k) { return 1.0 / (k + 1); }
-static double of_nothing(int k) { return (void)k, 0; }
-static double of_all(int k) { return (void)k, 1; }
+static double of_decay_099(int k) {
+    return (void)k, clbn_preset_update_weight(CLBN_PRESET_TENSORFLOW);
+}
+static double of_average(int k) {
+    return 1.0 / (k + 1);
+}
+static double of_nothing(int k) {
+    return (void)k, 0;
+}
+static double of_all(int k) {
+    return (void)k, 1;
+}
 
 START_TEST(population_statistics_follow_a_decay_of_099_from_0) {
     float mean[FIVE] = {0}, var[FIVE] = {0};
@@ -183,7 +192,8 @@ START_TEST(weights_of_1_over_k_plus_1_give_the_plain_average) {
 END_TEST
 
 START_TEST(a_weight_of_0_leaves_the_running_statistics_bit_for_bit) {
-    float mean[FIVE] = {1.5f, NAN, -0.0f, 1e-42f, INFINITY}, var[FIVE] = {1, NAN, 0, 3e-41f, INFINITY}, mean_was[FIVE], var_was[FIVE];
+    float mean[FIVE] = {1.5f, NAN, -0.0f, 1e-42f, INFINITY}, var[FIVE] = {1, NAN, 0, 3e-41f, INFINITY}, mean_was[FIVE],
+          var_was[FIVE];
     memcpy(mean_was, mean, sizeof mean);
     memcpy(var_was, var, sizeof var);
     clbn_config config = columns((size_t[]){16, FIVE}, 1e-3);
@@ -238,4 +248,6 @@ static void add(Suite *suite) {
     add_edges(add_tests(suite, "edges"));
 }
 
-int main(void) { return run_suite("semantics", add); }
+int main(void) {
+    return run_suite("semantics", add);
+}
