@@ -226,7 +226,7 @@ CLBN_API void clbn_plan_destroy(clbn_plan *plan);
 
 typedef struct clbn_plan_info {
     size_t outer, channels, inner;
-    const char *variant;                                              /* how training runs here; lives as long as the plan */
+    const char *variant; /* how a batch is reduced here; lives as long as the plan. Inference is its apply step */
     unsigned training_launches, inference_launches, moments_launches; /* kernels one call enqueues; 0 on the CPU path */
     size_t workspace_bytes;                                           /* what .workspace must hold, see clbn_forward_args */
 } clbn_plan_info;
@@ -305,7 +305,7 @@ typedef struct clbn_forward_args {
  * CPU path: host pointers only, queue and event NULL, no wait list; OpenMP threads do the work.
  *
  * Source: Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1; formulas and edge cases: docs/semantics.md.
- * One value a channel gives y = beta; no value (an extent of 0) is success, touches nothing and needs no buffers. NaN and Inf
+ * One value a channel gives y = beta; no value (an extent of 0) is success, touches no output and needs no buffers. NaN and Inf
  * stay in their channel. Errors: MISSING_BUFFER, WRONG_MEMORY, BUFFER_TOO_SMALL, OVERLAP, INVALID_VALUE, INVALID_QUEUE,
  * INVALID_WAIT_LIST, INVALID_ARGUMENT, the OUT_OF_* ones, OPENCL; after these nothing was enqueued and nothing written.
  * INCOMPLETE: y and saved_* undefined, running_* untouched. */

@@ -118,12 +118,12 @@ __kernel void finalize(ulong channels, ulong columns, ulong chunks, __global con
             get_global(parts + parts_offset + at, chunks * width, &part);
             merge(&m, &part);
         }
-#if !ALONE
-        GROUP_BARRIER; /* whoever still reads scratch */
-        put_local(scratch + lane_y * across + lane_x, across * along, &m);
-        group_merge(scratch, across, along);
-        get_local(scratch + lane_x, across * along, &m);
-#endif
+        if (!ALONE) {
+            GROUP_BARRIER; /* whoever still reads scratch */
+            put_local(scratch + lane_y * across + lane_x, across * along, &m);
+            group_merge(scratch, across, along);
+            get_local(scratch + lane_x, across * along, &m);
+        }
         if (lane_y == 0 && c < channels) {
             statistics s;
             statistics_of_batch(&m, &arrays, &s);

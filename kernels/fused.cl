@@ -48,6 +48,7 @@ __kernel void fused_columns(__global const real *x, ulong x_offset, __global rea
                 update_running(start + j, &s, &arrays);
             }
         }
-        if ((flags & HAS_Y) != 0) apply_columns_rows(x + x_offset + start, y + y_offset + start, outer, channels, mine, &k, flags);
+        if ((flags & HAS_Y) != 0)
+            apply_columns_rows(x + x_offset + start, y + y_offset + start, outer, channels, mine, &k, flags);
     }
 }

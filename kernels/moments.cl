@@ -9,7 +9,7 @@
 /* Vectors a lane sums about one pivot. */
 #define BLOCK 32
 /* Rows a block of columns has. */
-#define ROWS 16
+#define ROWS 32
 
 typedef struct {
     vec hi, lo, m2, m2_lo;
@@ -32,17 +32,17 @@ void take_block(lanes *s, const uint before, const uint count, const vec e, cons
 }
 
 /* Lane j takes lane j + half in, of as many values: Chan's merge with the shares known. */
-#define HALVE(half, values)                                                                                                      \
-    for (uint j = 0; j < half; j++) {                                                                                            \
-        const real d = (hi[j + half] - hi[j]) + (lo[j + half] - lo[j]);                                                          \
-        const real step = lo[j] + d * (real)0.5, between = d * d * ((real)(values) * (real)0.5);                                 \
-        TWO_SUM(real, mean, mean_lo, hi[j], step);                                                                               \
-        TWO_SUM(real, within, within_lo, s2[j], s2[j + half]);                                                                   \
-        TWO_SUM(real, both, both_lo, within, between);                                                                           \
-        hi[j] = mean;                                                                                                            \
-        lo[j] = mean_lo;                                                                                                         \
-        s2[j] = both;                                                                                                            \
-        s2_lo[j] = (s2_lo[j] + s2_lo[j + half]) + (within_lo + both_lo);                                                         \
+#define HALVE(half, values)                                                                      \
+    for (uint j = 0; j < half; j++) {                                                            \
+        const real d = (hi[j + half] - hi[j]) + (lo[j + half] - lo[j]);                          \
+        const real step = lo[j] + d * (real)0.5, between = d * d * ((real)(values) * (real)0.5); \
+        TWO_SUM(real, mean, mean_lo, hi[j], step);                                               \
+        TWO_SUM(real, within, within_lo, s2[j], s2[j + half]);                                   \
+        TWO_SUM(real, both, both_lo, within, between);                                           \
+        hi[j] = mean;                                                                            \
+        lo[j] = mean_lo;                                                                         \
+        s2[j] = both;                                                                            \
+        s2_lo[j] = (s2_lo[j] + s2_lo[j + half]) + (within_lo + both_lo);                         \
     }
 
 /* The moments of a vector of lanes with n values each. */
@@ -77,6 +77,7 @@ void plane_sums(const __global real *x, const uint rows, const ulong row_step, c
         const __global real *p = x + r * row_step;
         uint v = 0;
         for (; v + 4 <= vectors; v += 4, p += 4 * vector_step) {
+            for (uint line = 0; line < 4; line++) ASK_AHEAD(x + r * row_step, (v + line) * VEC, vectors * VEC, row_step);
             const vec a = LOAD_VEC(p) - pivot, b = LOAD_VEC(p + vector_step) - pivot;
             const vec c = LOAD_VEC(p + 2 * vector_step) - pivot, d = LOAD_VEC(p + 3 * vector_step) - pivot;
             e0 += a, e1 += b, e2 += c, e3 += d;
@@ -93,8 +94,8 @@ void plane_sums(const __global real *x, const uint rows, const ulong row_step, c
 }
 
 /* The same with single values. */
-void plane_tail_sums(const __global real *x, const uint rows, const ulong row_step, const uint values, const real pivot, real *sum,
-                     real *squares) {
+void plane_tail_sums(const __global real *x, const uint rows, const ulong row_step, const uint values, const real pivot,
+                     real *sum, real *squares) {
     real e = 0, q = 0;
     for (uint r = 0; r < rows; r++) {
         for (uint i = 0; i < values; i++) {
@@ -158,13 +159,12 @@ void plane_share(const __global real *x, const ulong rows, const ulong row_step,
 void plane_moments(const __global real *x, const ulong rows, const ulong row_step, const uint length, __local real *scratch,
                    moments *m) {
     plane_share(x, rows, row_step, length, m);
-#if !ALONE
+    if (ALONE) return;
     const uint lane = LANE_Y * LX + LANE_X;
     GROUP_BARRIER; /* whoever still reads scratch */
     put_local(scratch + lane, LX * LY, m);
     group_merge(scratch, 1, LX * LY);
     get_local(scratch, LX * LY, m);
-#endif
 }
 
 /* A chunk of a channel's planes: rows [row, row + rows), values [start, start + length). */
@@ -183,8 +183,7 @@ void plane_chunk(const ulong k, const ulong outer, const ulong inner, const ulon
     part->length = (uint)min(length_each, inner - part->start);
 }
 
-#define PLANE_PARAMETERS                                                                                                         \
-    ulong outer, ulong channels, ulong inner, ulong chunks, ulong rows_each, ulong pieces, ulong length_each
+#define PLANE_PARAMETERS ulong outer, ulong channels, ulong inner, ulong chunks, ulong rows_each, ulong pieces, ulong length_each
 
 /* Moments of every chunk: parts[PARTS][chunks][channels]. Groups: chunks by channels, both in strides. */
 __kernel void moments_planes(__global const real *x, ulong x_offset, PLANE_PARAMETERS, __global real *parts, ulong parts_offset,
@@ -216,47 +215,51 @@ vec load_part(const __global real *p, const uint valid) {
     return LOAD_VEC(values);
 }
 
+/* Where the next block of rows begins, and which of its lines to ask for: in memory's order, one for each that is read. */
+typedef struct {
+    const __global real *row;
+    uint column, columns;
+    ulong step;
+} ahead;
+
+void ask(ahead *a) {
+    ASK_FOR(a->row + a->column);
+    a->column += VEC;
+    if (a->column >= a->columns) {
+        a->column = 0;
+        a->row += a->step;
+    }
+}
+
 /* Takes rows rows, step apart, of one vector of columns, of which valid exist, into the state at column j. */
 void take_rows(column_lanes *s, const uint j, const __global real *x, const uint rows, const ulong step, const uint valid,
-               const uint before) {
-    lanes state;
-    state.hi = LOAD_VEC(s->hi + j);
-    state.lo = LOAD_VEC(s->lo + j);
-    state.m2 = LOAD_VEC(s->m2 + j);
-    state.m2_lo = LOAD_VEC(s->m2_lo + j);
-#define SUM_ROWS(LOADED)                                                                                                         \
-    if (before == 0) {                                                                                                           \
-        const __global real *p = x;                                                                                              \
-        const vec pivot = LOADED;                                                                                                \
-        for (uint r = 1; r < rows; r++) {                                                                                        \
-            p = x + r * step;                                                                                                    \
-            e0 += LOADED - pivot;                                                                                                \
-        }                                                                                                                        \
-        state.hi = pivot + e0 / (real)rows;                                                                                      \
-        e0 = 0;                                                                                                                  \
-    }                                                                                                                            \
-    uint r = 0;                                                                                                                  \
-    for (; r + 2 <= rows; r += 2) {                                                                                              \
-        const __global real *p = x + r * step;                                                                                   \
-        const vec a = LOADED - state.hi;                                                                                         \
-        p += step;                                                                                                               \
-        const vec b = LOADED - state.hi;                                                                                         \
-        e0 += a, e1 += b;                                                                                                        \
-        q0 += a * a, q1 += b * b;                                                                                                \
-    }                                                                                                                            \
-    if (r < rows) {                                                                                                              \
-        const __global real *p = x + r * step;                                                                                   \
-        const vec a = LOADED - state.hi;                                                                                         \
-        e0 += a;                                                                                                                 \
-        q0 += a * a;                                                                                                             \
+               const uint before, ahead *next) {
+    lanes state = {LOAD_VEC(s->hi + j), LOAD_VEC(s->lo + j), LOAD_VEC(s->m2 + j), LOAD_VEC(s->m2_lo + j)};
+    vec e = 0, q = 0;
+#define SUM_ROWS(LOADED)                         \
+    if (before == 0) {                           \
+        const __global real *p = x;              \
+        const vec pivot = LOADED;                \
+        for (uint r = 1; r < rows; r++) {        \
+            p += step;                           \
+            e += LOADED - pivot;                 \
+        }                                        \
+        state.hi = pivot + e / (real)rows;       \
+        e = 0;                                   \
+    }                                            \
+    const __global real *p = x;                  \
+    for (uint r = 0; r < rows; r++, p += step) { \
+        ask(next);                               \
+        const vec d = LOADED - state.hi;         \
+        e += d;                                  \
+        q += d * d;                              \
     }
-    vec e0 = 0, e1 = 0, q0 = 0, q1 = 0;
     if (valid >= VEC) {
         SUM_ROWS(LOAD_VEC(p))
     } else {
         SUM_ROWS(load_part(p, valid))
     }
-    take_block(&state, before, rows, e0 + e1, q0 + q1);
+    take_block(&state, before, rows, e, q);
     STORE_VEC(state.hi, s->hi + j);
     STORE_VEC(state.lo, s->lo + j);
     STORE_VEC(state.m2, s->m2 + j);
@@ -270,7 +273,11 @@ uint column_share(const __global real *x, const uint rows, const ulong width, co
     for (uint j = 0; j < WIDE; j++) s->hi[j] = s->lo[j] = s->m2[j] = s->m2_lo[j] = 0;
     for (uint r = 0; r < mine; r += ROWS) {
         const __global real *p = x + LANE_Y * width + r * step;
-        for (uint j = 0; j < columns; j += VEC) take_rows(s, j, p + j, min(mine - r, (uint)ROWS), step, columns - j, r);
+        const uint now = min(mine - r, (uint)ROWS);
+        ahead next = {p + now * step, 0, columns, step};
+        for (uint v = 0; v < TILE && v * VEC < columns; v++) {
+            take_rows(s, v * VEC, p + v * VEC, now, step, columns - v * VEC, r, &next);
+        }
     }
     return mine;
 }
@@ -288,7 +295,7 @@ void column_of(const column_lanes *s, const uint j, const uint n, moments *m) {
 uint column_moments(const __global real *x, const uint rows, const ulong width, const uint columns, column_lanes *s,
                     __local real *scratch) {
     const uint n = column_share(x, rows, width, columns, s);
-#if !ALONE
+    if (ALONE) return n;
     const uint row = LX * WIDE;
     GROUP_BARRIER; /* whoever still reads scratch */
     for (uint j = 0; j < WIDE; j++) {
@@ -297,21 +304,21 @@ uint column_moments(const __global real *x, const uint rows, const ulong width, 
         put_local(scratch + LANE_Y * row + LANE_X * WIDE + j, row * LY, &m);
     }
     group_merge(scratch, row, LY);
-#endif
     return n;
 }
 
 void merged_column(const column_lanes *s, const uint n, const uint j, const __local real *scratch, moments *m) {
-#if ALONE
-    column_of(s, j, n, m);
-#else
-    get_local(scratch + LANE_X * WIDE + j, LX * WIDE * LY, m);
-#endif
+    if (ALONE)
+        column_of(s, j, n, m);
+    else
+        get_local(scratch + LANE_X * WIDE + j, LX * WIDE * LY, m);
 }
 
 /* Where a group's tile of columns begins for this work-item, and how many of them exist. */
 #define TILE_COLUMNS ((ulong)LX * WIDE)
-uint tile_columns(const ulong start, const ulong width) { return start < width ? (uint)min(width - start, (ulong)WIDE) : 0; }
+uint tile_columns(const ulong start, const ulong width) {
+    return start < width ? (uint)min(width - start, (ulong)WIDE) : 0;
+}
 
 /* Moments of every column over every slab of rows_each rows: parts[PARTS][slabs][width]. Groups: tiles by slabs, both in
  * strides. */

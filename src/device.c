@@ -99,17 +99,16 @@ static clbn_status open_best(clbn_device *device, const clbn_device_options *opt
     return status;
 }
 
-/* "P:D", nothing before or after. */
+/* Digits; a number past any device's is one past any device's. */
 static bool parse_number(const char **text, unsigned *value) {
     const char *p = *text;
-    unsigned long number = 0;
-    while (*p >= '0' && *p <= '9' && number < 100000) number = number * 10 + (unsigned long)(*p++ - '0');
-    if (p == *text || number >= 100000) return false;
+    for (*value = 0; *p >= '0' && *p <= '9'; p++) *value = *value < 100000 ? *value * 10 + (unsigned)(*p - '0') : *value;
+    const bool any = p != *text;
     *text = p;
-    *value = (unsigned)number;
-    return true;
+    return any;
 }
 
+/* "P:D", nothing before or after. */
 static bool parse_name(const char *name, unsigned *platform, unsigned *number) {
     return parse_number(&name, platform) && *name++ == ':' && parse_number(&name, number) && *name == '\0';
 }

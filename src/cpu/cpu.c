@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 /* Values a chunk holds, about; columns a chunk is wide; below how many values a second thread costs more than it brings. */
-enum { CHUNK = 65536, TILE = 512, ALONE = 65536 };
+enum { CHUNK = 65536, TILE = CLBN_CPU_MOST_COLUMNS, ALONE = 65536 };
 /* Planes shorter than this are columns, if there are enough rows of them. */
 enum { SHORT_PLANE = 16 };
 
@@ -66,12 +66,17 @@ static void device_close(clbn_device *device) {
 
 /* --------------------------------------------------------------------------------------------------------------- plan */
 
+/* From the kernel, which knows what is shared; glibc's own answer is ten times too large on some processors. */
 static size_t last_level_cache_bytes(void) {
-#ifdef _SC_LEVEL3_CACHE_SIZE
-    const long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    if (bytes > 0) return (size_t)bytes;
-#endif
-    return (size_t)8 << 20;
+    size_t bytes = 0;
+    FILE *file = fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r");
+    if (file) {
+        size_t number = 0;
+        char unit = '\0';
+        if (fscanf(file, "%zu%c", &number, &unit) >= 1) bytes = number << (unit == 'K' ? 10 : unit == 'M' ? 20 : 0);
+        fclose(file);
+    }
+    return bytes ? bytes : (size_t)16 << 20;
 }
 
 static void cut(cpu_plan *state, const clbn_shape *shape) {
@@ -195,24 +200,44 @@ static void plane_apply(const clbn_plan *plan, const float *x, float *y, size_t 
     state->loops->planes_apply(x + p.start, y + p.start, p.runs, p.stride, p.length, constants, state->stream && x != y);
 }
 
+/* y in memory's order, where every channel's constants are known. */
+static void planes_apply(const clbn_plan *plan, const float *x, float *y, const clbn_cpu_constants *constants) {
+    const cpu_plan *state = plan->state;
+    const clbn_shape *s = &plan->shape;
+    if (state->pieces > 1) {
+        const size_t chunks = state->chunks;
+#pragma omp parallel for schedule(guided) if (s->elements > ALONE)
+        for (size_t t = 0; t < s->channels * chunks; t++) plane_apply(plan, x, y, t / chunks, t % chunks, constants[t / chunks]);
+        return;
+    }
+    const size_t planes = s->outer * s->channels, each = CHUNK / s->inner;
+#pragma omp parallel for schedule(guided) if (s->elements > ALONE)
+    for (size_t first = 0; first < planes; first += each) {
+        for (size_t plane = first; plane < clbn_min(first + each, planes); plane++) {
+            const size_t start = plane * s->inner;
+            state->loops->planes_apply(x + start, y + start, 1, 0, s->inner, constants[plane % s->channels],
+                                       state->stream && x != y);
+        }
+    }
+}
+
 /* A thread takes a channel from its moments to its y, so that the second read of x comes from a cache. */
 static void planes_by_channel(const clbn_plan *plan, const clbn_run *run, const float *x, float *y) {
     const cpu_plan *state = plan->state;
-#pragma omp parallel for schedule(static) if (plan->shape.elements > ALONE)
+#pragma omp parallel for schedule(guided) if (plan->shape.elements > ALONE)
     for (size_t c = 0; c < plan->shape.channels; c++) {
         clbn_cpu_moments m = {0, 0, 0};
-        if (run->verb->statistics == CLBN_OF_BATCH) {
-            for (size_t k = 0; k < state->chunks; k++) m = clbn_cpu_merge(m, plane_moments(plan, x, c, k));
-        }
+        for (size_t k = 0; k < state->chunks; k++) m = clbn_cpu_merge(m, plane_moments(plan, x, c, k));
         const clbn_cpu_constants constants = finish_channel(plan, run, c, &m);
         for (size_t k = 0; k < state->chunks && y; k++) plane_apply(plan, x, y, c, k, constants);
     }
 }
 
-/* Threads share each channel's chunks: for few, large channels. */
+/* Threads share each channel's chunks: for few, large channels, and where the population's statistics are at hand. */
 static clbn_status planes_by_chunk(const clbn_plan *plan, const clbn_run *run, const float *x, float *y) {
     const cpu_plan *state = plan->state;
-    const size_t channels = plan->shape.channels, chunks = state->chunks, tasks = channels * chunks;
+    const bool of_batch = run->verb->statistics == CLBN_OF_BATCH;
+    const size_t channels = plan->shape.channels, chunks = state->chunks, tasks = of_batch ? channels * chunks : 1;
     clbn_cpu_moments *parts = malloc(tasks * sizeof *parts);
     clbn_cpu_constants *constants = malloc(channels * sizeof *constants);
     clbn_status status = CLBN_SUCCESS;
@@ -220,21 +245,18 @@ static clbn_status planes_by_chunk(const clbn_plan *plan, const clbn_run *run, c
         status = clbn_tell(plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, 0, "no host memory for %zu partial statistics", tasks);
         goto out;
     }
-    if (run->verb->statistics == CLBN_OF_BATCH) {
-#pragma omp parallel for schedule(static)
+    if (of_batch) {
+#pragma omp parallel for schedule(guided)
         for (size_t t = 0; t < tasks; t++) parts[t] = plane_moments(plan, x, t / chunks, t % chunks);
     }
     for (size_t c = 0; c < channels; c++) {
         clbn_cpu_moments m = {0, 0, 0};
-        if (run->verb->statistics == CLBN_OF_BATCH) {
+        if (of_batch) {
             for (size_t k = 0; k < chunks; k++) m = clbn_cpu_merge(m, parts[c * chunks + k]);
         }
         constants[c] = finish_channel(plan, run, c, &m);
     }
-    if (y) {
-#pragma omp parallel for schedule(static)
-        for (size_t t = 0; t < tasks; t++) plane_apply(plan, x, y, t / chunks, t % chunks, constants[t / chunks]);
-    }
+    if (y) planes_apply(plan, x, y, constants);
 out:
     free(constants);
     free(parts);
@@ -249,13 +271,13 @@ static void columns_reduce(const clbn_plan *plan, const float *x, double *mean, 
     const size_t outer = plan->shape.outer, width = state->width, tiles = state->tiles;
 #pragma omp parallel if (plan->shape.elements > ALONE)
     {
-#pragma omp for schedule(static)
+#pragma omp for schedule(guided)
         for (size_t t = 0; t < state->chunks * tiles; t++) {
             const size_t k = t / tiles, r = k * state->rows, c = t % tiles * TILE, columns = clbn_min(TILE, width - c);
             state->loops->columns_moments(x + r * width + c, clbn_min(state->rows, outer - r), width, columns,
                                           mean + k * width + c, m2 + k * width + c);
         }
-#pragma omp for schedule(static)
+#pragma omp for schedule(guided)
         for (size_t tile = 0; tile < tiles; tile++) {
             const size_t c = tile * TILE, columns = clbn_min(TILE, width - c);
             for (size_t k = 1; k < state->chunks; k++) {
@@ -291,7 +313,7 @@ static void columns_apply(const clbn_plan *plan, const float *x, float *y, const
                           const double *beta) {
     const cpu_plan *state = plan->state;
     const size_t outer = plan->shape.outer, width = state->width, tiles = state->tiles;
-#pragma omp parallel for schedule(static) if (plan->shape.elements > ALONE)
+#pragma omp parallel for schedule(guided) if (plan->shape.elements > ALONE)
     for (size_t t = 0; t < state->chunks * tiles; t++) {
         const size_t r = t / tiles * state->rows, c = t % tiles * TILE, start = r * width + c;
         state->loops->columns_apply(x + start, y + start, clbn_min(state->rows, outer - r), width, clbn_min(TILE, width - c),
@@ -322,6 +344,7 @@ static clbn_status forward(const clbn_plan *plan, const clbn_run *run) {
     float *y = pointer(run, CLBN_Y);
     if (state->columns) return columns(plan, run, x, y);
     const size_t threads = (size_t)omp_get_max_threads();
+    if (run->verb->statistics == CLBN_OF_POPULATION) return planes_by_chunk(plan, run, x, y);
     if (threads == 1 || plan->shape.elements <= ALONE || plan->shape.channels >= 8 * threads) {
         planes_by_channel(plan, run, x, y);
         return CLBN_SUCCESS;

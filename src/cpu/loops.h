@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { CLBN_CPU_MOST_COLUMNS = 512 };
+
 /* count, mean and sum of squared deviations of some values. */
 typedef struct clbn_cpu_moments {
     double count, mean, m2;
@@ -23,7 +25,7 @@ typedef struct clbn_cpu_loops {
     const char *name;
     /* Moments of runs pieces of length contiguous values, the pieces stride values apart. */
     clbn_cpu_moments (*planes_moments)(const float *x, size_t runs, size_t stride, size_t length);
-    /* Moments of each of columns adjacent columns over rows rows, stride values apart. */
+    /* Moments of each of columns adjacent columns, at most CLBN_CPU_MOST_COLUMNS, over rows rows, stride values apart. */
     void (*columns_moments)(const float *x, size_t rows, size_t stride, size_t columns, double *mean, double *m2);
     /* Chan's merge of columns pairs: (na, mean, m2) takes (nb, other_mean, other_m2) in. */
     void (*columns_merge)(size_t columns, double na, double *mean, double *m2, double nb, const double *other_mean,

@@ -6,9 +6,12 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
-#define STREAM_BYTES 32
-#define STREAM(p, v) _mm256_stream_ps((p), (__m256)(v))
-#define STREAM_END   _mm_sfence()
+#define STREAM(p, a, b)                         \
+    do {                                        \
+        _mm256_stream_ps((p), (__m256)(a));     \
+        _mm256_stream_ps((p) + 8, (__m256)(b)); \
+    } while (0)
+#define STREAM_END _mm_sfence()
 #include "loops.inc"
 
 static const clbn_cpu_loops loops = TABLE("avx2");

@@ -6,9 +6,9 @@
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
-#define STREAM_BYTES 32
-#define STREAM(p, v) _mm256_stream_ps((p), (__m256)(v))
-#define STREAM_END   _mm_sfence()
+#define STREAM(p, a, b) _mm512_stream_pd((double *)(p), _mm512_insertf64x4(_mm512_castpd256_pd512((__m256d)(a)), (__m256d)(b), 1))
+#define STREAM_END      _mm_sfence()
+#define WIDEN(v)        ((doubles)_mm512_cvtps_pd((__m256)(v)))
 #include "loops.inc"
 
 static const clbn_cpu_loops loops = TABLE("avx512");

@@ -4,19 +4,17 @@
  */
 #if defined(__SSE2__)
 #include <emmintrin.h>
-#define STREAM_BYTES 32
-#define STREAM(p, v)                         \
-    do {                                     \
-        __m128 halves[2];                    \
-        memcpy(halves, &(v), sizeof halves); \
-        _mm_stream_ps((p), halves[0]);       \
-        _mm_stream_ps((p) + 4, halves[1]);   \
+#define STREAM(p, a, b)                                                                                    \
+    do {                                                                                                   \
+        __m128 quarters[4];                                                                                \
+        memcpy(quarters, &(a), sizeof(a));                                                                 \
+        memcpy(quarters + 2, &(b), sizeof(b));                                                             \
+        for (int quarter = 0; quarter < 4; quarter++) _mm_stream_ps((p) + 4 * quarter, quarters[quarter]); \
     } while (0)
 #define STREAM_END _mm_sfence()
 #else
-#define STREAM_BYTES 4
-#define STREAM(p, v) memcpy((p), &(v), sizeof(v))
-#define STREAM_END   (void)0
+#define STREAM(p, a, b) (memcpy((p), &(a), sizeof(a)), memcpy((p) + LANES, &(b), sizeof(b)))
+#define STREAM_END      (void)0
 #endif
 
 #include "loops.inc"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off: it never settles on this list */
 #define CODES(XX)                                                                                                               \
     XX(CL_SUCCESS)                                                                                                              \
     XX(CL_DEVICE_NOT_FOUND)                                                                                                     \
@@ -26,6 +27,7 @@
                                                 XX(CL_INVALID_EVENT_WAIT_LIST) XX(CL_INVALID_EVENT) XX(CL_INVALID_OPERATION)    \
                                                     XX(CL_INVALID_BUFFER_SIZE) XX(CL_INVALID_GLOBAL_WORK_SIZE)                  \
                                                         XX(CL_INVALID_PROPERTY)
+/* clang-format on */
 
 const char *clbn_cl_name(cl_int code) {
     switch (code) {

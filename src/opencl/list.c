@@ -93,6 +93,7 @@ clbn_status clbn_opencl_list(const clbn_device *device, clbn_device_info *infos,
     }
     for (cl_uint p = 0; p < platform_count && p < MOST_PLATFORMS; p++) {
         const cl_int device_code = clGetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, MOST_DEVICES, devices, &found);
+        if (device_code == CL_DEVICE_NOT_FOUND) continue; /* a driver without its hardware: usual */
         if (device_code != CL_SUCCESS) {
             clbn_tell(device, CLBN_SUCCESS, device_code, "OpenCL platform %u reports no device (%s)", p,
                       clbn_cl_name(device_code));
@@ -106,6 +107,7 @@ clbn_status clbn_opencl_list(const clbn_device *device, clbn_device_info *infos,
             clbn_cl_describe(devices[d], info);
         }
     }
+    if (*count == 0) clbn_tell(device, CLBN_SUCCESS, 0, "none of %u OpenCL platforms has a device", platform_count);
     rank_devices(infos, clbn_min(*count, capacity));
     return CLBN_SUCCESS;
 }

@@ -73,8 +73,9 @@ typedef struct clbn_cl_plan {
     const clbn_variant *variant;
     clbn_tile tile;
     cl_program program; /* the device's */
-    clbn_cut work;      /* of moments and apply */
-    clbn_cut fused;     /* of a fused kernel */
+    clbn_cut work;      /* of moments */
+    clbn_cut apply;
+    clbn_cut fused; /* of a fused kernel */
     clbn_cut finalize;
     size_t columns; /* where columns are summed: how many make a channel */
     bool past_caches;

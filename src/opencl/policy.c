@@ -29,6 +29,8 @@ enum {
     SMALL = 65536,           /* elements that one launch should do */
     LEAST_ALONE = 16384,     /* elements worth a work-item of a CPU device */
     LEAST_GROUP = 8192,      /* elements worth a work-group */
+    ALONE_APPLY = 65536,     /* elements of y worth a work-item of a CPU device */
+    LONG_PLANE = 1024,       /* values of a plane worth finding its channel's constants for */
     MOST_CHUNKS = 1024,      /* partial moments of a channel, which one finalize merges */
     SHORT_PLANE = 16,        /* planes below this are summed as columns, given so many rows */
     WIDEST_CHANNEL = 64,     /* columns that may make a channel */
@@ -161,6 +163,21 @@ static clbn_cut cut_columns(const clbn_shape *s, const clbn_opencl *cl, const cl
     return cut;
 }
 
+/* Apply merges nothing, so it takes planes in memory's order: a row of several channels a group, where a plane is long enough to
+ * pay for its channel's constants. */
+static clbn_cut cut_apply(const clbn_shape *s, const clbn_cl_plan *state) {
+    clbn_cut cut = state->work;
+    if (state->variant->columns) return cut;
+    if (cut.pieces == 1 && s->inner >= LONG_PLANE) {
+        cut.rows_each = 1;
+        cut.chunks = s->outer;
+    }
+    const size_t each = clbn_max((state->tile.alone ? ALONE_APPLY : LEAST_GROUP) / (cut.rows_each * cut.length_each), 1);
+    cut.groups_x = clbn_min(clbn_ceil_div(s->channels, each), MOST_GROUPS);
+    cut.groups_y = clbn_min(cut.chunks, MOST_GROUPS);
+    return cut;
+}
+
 /* A fused kernel takes all rows in one go. */
 static clbn_cut fuse(clbn_cut cut, bool columns) {
     *(columns ? &cut.groups_y : &cut.groups_x) = 1;
@@ -193,6 +210,7 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
     TRY(clbn_cl_program(plan->device, &state->tile, &state->program));
     TRY(largest_group(plan, state, &group));
     state->work = state->variant->columns ? cut_columns(s, cl, state, group) : cut_planes(s, cl, state, group);
+    state->apply = cut_apply(s, state);
     state->fused = fuse(state->work, state->variant->columns);
     state->finalize = cut_finalize(s, state, group);
     const size_t bytes = s->elements * sizeof(float);

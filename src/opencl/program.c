@@ -71,7 +71,8 @@ static clbn_status make(const clbn_device *device, const char *options, clbn_pro
 clbn_status clbn_cl_program(const clbn_device *device, const clbn_tile *tile, cl_program *program) {
     clbn_opencl *cl = device->state;
     char options[128];
-    snprintf(options, sizeof options, "-cl-std=CL1.2 -DVEC=%u -DTILE=%u -DALONE=%d", tile->vec, tile->vectors, tile->alone);
+    snprintf(options, sizeof options, "-cl-std=CL1.2 -DVEC=%u -DTILE=%u -DALONE=%d -DHINTS=%d", tile->vec, tile->vectors,
+             tile->alone, cl->whole_vectors);
     clbn_status status = CLBN_SUCCESS;
     mtx_lock(&cl->lock);
     clbn_program *found = cl->programs;

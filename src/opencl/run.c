@@ -236,17 +236,17 @@ static void add_finalize(clbn_chain *chain, const call *c, cl_uint more_flags) {
 
 static void add_apply(clbn_chain *chain, const call *c, cl_uint more_flags) {
     const clbn_cl_plan *state = c->plan->state;
-    clbn_launch *launch = clbn_chain_add(chain, state->program, clbn_cl_apply_kernel(state->variant), &state->work);
+    clbn_launch *launch = clbn_chain_add(chain, state->program, clbn_cl_apply_kernel(state->variant), &state->apply);
     clbn_pass(launch, c->operands[CLBN_X]);
     clbn_pass(launch, c->operands[CLBN_Y]);
     if (state->variant->columns) {
         clbn_pass_count(launch, c->plan->shape.outer);
         clbn_pass_count(launch, c->plan->shape.channels);
         clbn_pass_count(launch, state->columns);
-        clbn_pass_count(launch, state->work.chunks);
-        clbn_pass_count(launch, state->work.rows_each);
+        clbn_pass_count(launch, state->apply.chunks);
+        clbn_pass_count(launch, state->apply.rows_each);
     } else {
-        pass_planes(launch, c, &state->work);
+        pass_planes(launch, c, &state->apply);
     }
     clbn_pass(launch, c->constants);
     pass_channels(launch, c, more_flags);

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# The library: its sources, what each of them is compiled with, and what it links.
+if(NOT TARGET OpenCL::OpenCL)
+  find_package(OpenCL REQUIRED)
+  # A project that adds clbn with add_subdirectory links it from folders of its own, where the target must be known too.
+  set_target_properties(OpenCL::OpenCL PROPERTIES IMPORTED_GLOBAL TRUE)
+endif()
+find_package(OpenMP REQUIRED COMPONENTS C)
+
+set(kernels common.cl moments.cl finalize.cl apply.cl fused.cl)
+list(TRANSFORM kernels PREPEND ${PROJECT_SOURCE_DIR}/kernels/)
+add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/kernels.c
+  COMMAND ${CMAKE_COMMAND} -DOUT=${PROJECT_BINARY_DIR}/kernels.c "-DSOURCES=${kernels}"
+          -P ${PROJECT_SOURCE_DIR}/cmake/embed.cmake
+  DEPENDS ${kernels} ${PROJECT_SOURCE_DIR}/cmake/embed.cmake VERBATIM)
+
+add_library(clbn
+  src/status.c src/shape.c src/device.c src/plan.c src/check.c src/run.c
+  src/cpu/cpu.c src/cpu/loops_portable.c src/cpu/loops_avx2.c src/cpu/loops_avx512.c
+  src/opencl/list.c src/opencl/device.c src/opencl/policy.c src/opencl/program.c src/opencl/launch.c src/opencl/transfer.c
+  src/opencl/run.c
+  ${PROJECT_BINARY_DIR}/kernels.c)
+add_library(clbn::clbn ALIAS clbn)
+
+# Results must not depend on the compiler's taste: no contraction to fused multiply-adds. The loops of the CPU path are
+# compiled once more for wider vectors, and chosen when the library runs.
+target_compile_options(clbn PRIVATE -ffp-contract=off)
+set_property(SOURCE src/cpu/loops_portable.c APPEND PROPERTY COMPILE_OPTIONS -O3 -Wno-psabi)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64|i[3-6]86)$")
+  set_property(SOURCE src/cpu/loops_avx2.c APPEND PROPERTY COMPILE_OPTIONS -O3 -Wno-psabi -mavx2)
+  set_property(SOURCE src/cpu/loops_avx512.c APPEND PROPERTY COMPILE_OPTIONS
+    -O3 -Wno-psabi -mavx512f -mprefer-vector-width=512)
+endif()
+
+target_include_directories(clbn
+  PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+  PRIVATE src)
+# An installed static library names OpenMP's runtime by name (gomp, omp), so that a project in C++ alone, or with another
+# compiler, links it without asking what OpenMP is.
+target_link_libraries(clbn PUBLIC OpenCL::OpenCL
+  PRIVATE $<BUILD_INTERFACE:OpenMP::OpenMP_C> $<INSTALL_INTERFACE:${OpenMP_C_LIB_NAMES}> m)
+target_compile_definitions(clbn PRIVATE CLBN_BUILDING)
+if(NOT BUILD_SHARED_LIBS)
+  target_compile_definitions(clbn PUBLIC CLBN_STATIC)
+endif()
+# Until 1.0 a minor version may break the ABI, so the SONAME carries it: libclbn.so.0.1.
+set_target_properties(clbn PROPERTIES C_VISIBILITY_PRESET hidden POSITION_INDEPENDENT_CODE ON VERSION ${PROJECT_VERSION}
+  SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of options, and the parser that it drives. Options stand before, between or after the files, as "--axis 1" or
+ * "--axis=1"; "--" ends them. An option that is given twice is refused (bench's --op and --shape are lists).
+ */
+#include "options.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "option_values.h"
+
+static const struct {
+    const char *name;
+    command command;
+    const char *arguments;
+    const char *help;
+} commands[] = {
+    {"normalize", COMMAND_NORMALIZE, "X -o Y", "the forward pass"},
+    {"backward", COMMAND_BACKWARD, "X DY", "the gradients (not supported yet)"},
+    {"moments", COMMAND_MOMENTS, "X", "mean and variance of each channel"},
+    {"devices", COMMAND_DEVICES, "", "what it can run on, and what it would choose"},
+    {"verify", COMMAND_VERIFY, "", "this machine's device against the CPU oracle (not supported yet)"},
+    {"bench", COMMAND_BENCH, "", "times, and bandwidth against the device's own copy"},
+    {"help", COMMAND_HELP, "", "this text"},
+};
+#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+
+#define RUNS    (COMMAND_NORMALIZE | COMMAND_BACKWARD)
+#define ARRAYS  (RUNS | COMMAND_MOMENTS)
+#define DEVICES (ARRAYS | COMMAND_VERIFY | COMMAND_BENCH)
+
+/* A row without a parse function names a file: its path goes to the field at the offset. */
+typedef struct option_row {
+    const char *name;
+    const char *value; /* what usage calls it; NULL: a flag */
+    unsigned commands;
+    int (*parse)(options *o, const char *option, const char *text);
+    size_t field;
+    int is_list;
+    const char *help;
+} option_row;
+
+#define FIELD(name) NULL, offsetof(options, name), 0
+
+static const option_row rows[] = {
+    {"-o", "Y", COMMAND_NORMALIZE, FIELD(y), "the normalized array to write"},
+    {"--axis", "K", ARRAYS | COMMAND_BENCH, parse_axis, 0, 0, "the channel axis, negative from the end, or none (1)"},
+    {"--device", "D", DEVICES, parse_device, 0, 0, "auto, cpu, opencl, or P:D (auto)"},
+    {"--preset", "P", RUNS, parse_preset, 0, 0, "pytorch, tensorflow, keras, onnx (pytorch)"},
+    {"--epsilon", "E", RUNS, parse_epsilon, 0, 0, "added for stability, from 0 on (1e-5; tensorflow 1e-3)"},
+    {"--epsilon-rule", "R", RUNS, parse_epsilon_rule, 0, 0, "inside: 1/sqrt(var+E), outside: 1/(sqrt(var)+E) (inside)"},
+    {"--update-weight", "W", RUNS, parse_update_weight, 0, 0, "running = (1-W) running + W batch (0.1; tensorflow 0.01)"},
+    {"--running-variance", "V", RUNS, parse_running_variance, 0, 0, "biased or unbiased (unbiased; tensorflow, onnx biased)"},
+    {"--mode", "M", RUNS, parse_mode, 0, 0, "training or inference (training)"},
+    {"--gamma", "F", RUNS, FIELD(gamma), "scale, one value a channel (1)"},
+    {"--beta", "F", RUNS, FIELD(beta), "shift, one value a channel (0)"},
+    {"--running-mean", "F", RUNS, FIELD(running_mean), "running mean in (training: 0)"},
+    {"--running-var", "F", RUNS, FIELD(running_var), "running variance in (training: 1)"},
+    {"--activation", "A", RUNS | COMMAND_BENCH, parse_activation, 0, 0, "identity; others are not supported yet"},
+    {"--residual", "F", RUNS, FIELD(residual), "added before the activation (not supported yet)"},
+    {"--running-mean-out", "F", COMMAND_NORMALIZE, FIELD(running_mean_out), "the updated running mean to write"},
+    {"--running-var-out", "F", COMMAND_NORMALIZE, FIELD(running_var_out), "the updated running variance to write"},
+    {"--mean-out", "F", COMMAND_NORMALIZE | COMMAND_MOMENTS, FIELD(mean_out), "the mean that was used, to write"},
+    {"--var-out", "F", COMMAND_NORMALIZE | COMMAND_MOMENTS, FIELD(var_out), "the variance (biased) that was used, to write"},
+    {"--inv-std-out", "F", COMMAND_NORMALIZE, FIELD(inv_std_out), "the factor of (x - mean), to write"},
+    {"--dx", "F", COMMAND_BACKWARD, FIELD(dx), "the gradient of X to write"},
+    {"--dgamma", "F", COMMAND_BACKWARD, FIELD(dgamma), "the gradient of gamma to write"},
+    {"--dbeta", "F", COMMAND_BACKWARD, FIELD(dbeta), "the gradient of beta to write"},
+    {"--dresidual", "F", COMMAND_BACKWARD, FIELD(dresidual), "the gradient of the residual to write"},
+    {"--op", "O", COMMAND_BENCH, parse_op, 0, 1, "training or inference; may be given again (both)"},
+    {"--shape", "S", COMMAND_BENCH, parse_shape, 0, 1, "as 32x64x56x56; may be given again (that, 65536x256)"},
+    {"--dtype", "T", COMMAND_BENCH, parse_dtype, 0, 0, "f32; others are not supported yet"},
+    {"--residual", NULL, COMMAND_BENCH, parse_residual_flag, 0, 0, "with a residual (not supported yet)"},
+    {"--seconds", "T", COMMAND_BENCH, parse_seconds, 0, 0, "for a row (0.5)"},
+    {"--format", "F", COMMAND_BENCH, parse_format, 0, 0, "table or csv (table)"},
+};
+#define ROW_COUNT (sizeof rows / sizeof *rows)
+
+static const char *command_name(command which) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (commands[i].command == which) return commands[i].name;
+    return "";
+}
+
+/* -------------------------------------------------------------------------------------------------------------- parse */
+
+typedef struct state {
+    options *o;
+    int argc, at;
+    char **argv;
+    char given[ROW_COUNT];
+    int help;
+} state;
+
+/* The row of the command's option; length is that of its name in text. */
+static int find_row(const state *s, const char *text, size_t length, size_t *row) {
+    const option_row *other = NULL;
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (strlen(rows[i].name) != length || strncmp(rows[i].name, text, length) != 0) continue;
+        *row = i;
+        if (rows[i].commands & s->o->command) return EXIT_DONE;
+        other = &rows[i];
+    }
+    if (other) return fail_input("%s is no option of %s", other->name, command_name(s->o->command));
+    return fail_input("%.*s is no option; 'clbn help' lists them", (int)length, text);
+}
+
+static int parse_option(state *s) {
+    const char *text = s->argv[s->at++];
+    const char *equals = strncmp(text, "--", 2) == 0 ? strchr(text, '=') : NULL;
+    size_t row = 0;
+    TRY(find_row(s, text, equals ? (size_t)(equals - text) : strlen(text), &row));
+    const option_row *option = &rows[row];
+    if (s->given[row] && !option->is_list) return fail_input("%s is given twice", option->name);
+    s->given[row] = 1;
+    const char *value = equals ? equals + 1 : NULL;
+    if (!option->value) {
+        if (value) return fail_input("%s takes no value, found '%s'", option->name, value);
+        return option->parse(s->o, option->name, "");
+    }
+    if (!value) {
+        if (s->at == s->argc) return fail_input("%s needs a value", option->name);
+        value = s->argv[s->at++];
+        if (strncmp(value, "--", 2) == 0) return fail_input("%s needs a value, found the option %s", option->name, value);
+    }
+    if (!*value) return fail_input("%s needs a value, found an empty one", option->name);
+    if (option->parse) return option->parse(s->o, option->name, value);
+    *(const char **)((char *)s->o + option->field) = value;
+    return EXIT_DONE;
+}
+
+static int parse_file(options *o, const char *path) {
+    int takes_x = o->command == COMMAND_NORMALIZE || o->command == COMMAND_MOMENTS;
+    if (!takes_x) return fail_input("'%s' is left over: %s takes no file", path, command_name(o->command));
+    if (o->x) return fail_input("'%s' is left over: %s takes one file, and has %s", path, command_name(o->command), o->x);
+    if (!*path) return fail_input("X is an empty name, needs a file");
+    o->x = path;
+    return EXIT_DONE;
+}
+
+static int is_help(const char *text) {
+    return strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0;
+}
+
+static int parse_arguments(state *s) {
+    int only_files = 0;
+    while (s->at < s->argc) {
+        const char *text = s->argv[s->at];
+        if (!only_files && strcmp(text, "--") == 0) {
+            only_files = 1;
+            s->at++;
+        } else if (!only_files && is_help(text)) {
+            s->help = 1;
+            return EXIT_DONE;
+        } else if (!only_files && text[0] == '-' && text[1]) {
+            TRY(parse_option(s));
+        } else {
+            s->at++;
+            TRY(parse_file(s->o, text));
+        }
+    }
+    return EXIT_DONE;
+}
+
+/* ---------------------------------------------------------------------------------------------------- what belongs together */
+
+static void apply_preset(options *o) {
+    clbn_config preset = clbn_config_preset(o->preset);
+    if (isnan(o->epsilon)) o->epsilon = preset.epsilon;
+    if (isnan(o->update_weight)) o->update_weight = clbn_preset_update_weight(o->preset);
+    if (o->epsilon_rule < 0) o->epsilon_rule = (int)preset.epsilon_rule;
+    if (o->running_variance < 0) o->running_variance = (int)preset.running_variance;
+}
+
+static int check_normalize(const options *o) {
+    if (o->residual) return fail_later("--residual");
+    if (!o->y && !o->mean_out && !o->var_out && !o->inv_std_out && !o->running_mean_out && !o->running_var_out)
+        return fail_input("normalize names no output: it needs -o or one of the -out options");
+    if (o->mode == MODE_TRAINING) return EXIT_DONE;
+    if (!o->running_mean) return fail_input("--running-mean is absent: --mode inference needs it");
+    if (!o->running_var) return fail_input("--running-var is absent: --mode inference needs it");
+    if (o->running_mean_out) return fail_input("--running-mean-out belongs to --mode training, found inference");
+    if (o->running_var_out) return fail_input("--running-var-out belongs to --mode training, found inference");
+    return EXIT_DONE;
+}
+
+static int check(options *o) {
+    if ((o->command == COMMAND_NORMALIZE || o->command == COMMAND_MOMENTS) && !o->x)
+        return fail_input("X is absent: %s needs the file to read", command_name(o->command));
+    apply_preset(o);
+    return o->command == COMMAND_NORMALIZE ? check_normalize(o) : EXIT_DONE;
+}
+
+static int find_command(const char *name, command *which) {
+    if (is_help(name)) name = "help";
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(name, commands[i].name) == 0) *which = commands[i].command;
+    if (strcmp(name, "--version") == 0) *which = COMMAND_VERSION;
+    if (*which == COMMAND_NONE) return fail_input("'%s' is no command; 'clbn help' lists them", name);
+    return EXIT_DONE;
+}
+
+int options_parse(options *o, int argc, char **argv) {
+    memset(o, 0, sizeof *o);
+    o->axis = 1;
+    o->device = "auto";
+    o->epsilon = o->update_weight = NAN;
+    o->epsilon_rule = o->running_variance = -1;
+    o->seconds = 0.5;
+    if (argc < 2) return fail_input("usage: clbn normalize|moments|devices|bench ...; 'clbn help' says more");
+    TRY(find_command(argv[1], &o->command));
+    state s = {.o = o, .argc = argc, .at = 2, .argv = argv};
+    if (o->command == COMMAND_HELP || o->command == COMMAND_VERSION) {
+        if (argc > 2 && o->command == COMMAND_VERSION) return fail_input("'%s' is left over after --version", argv[2]);
+        return EXIT_DONE;
+    }
+    if (argc > 2 && is_help(argv[2])) s.help = 1;
+    if (!s.help && (o->command == COMMAND_BACKWARD || o->command == COMMAND_VERIFY))
+        return fail_later("%s", command_name(o->command));
+    if (!s.help) TRY(parse_arguments(&s));
+    if (s.help) {
+        options_print_usage(o->command);
+        o->command = COMMAND_NONE;
+        return EXIT_DONE;
+    }
+    return check(o);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- usage */
+
+static void print_options(command which) {
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        char left[40];
+        if (!(rows[i].commands & which)) continue;
+        snprintf(left, sizeof left, "%s%s%s", rows[i].name, rows[i].value ? " " : "", rows[i].value ? rows[i].value : "");
+        printf("  %-22s %s\n", left, rows[i].help);
+    }
+}
+
+void options_print_usage(command which) {
+    printf("clbn: batch normalization of .npy and .csv files\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (which != COMMAND_HELP && commands[i].command != which) continue;
+        printf("clbn %-10s %-8s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        command one = commands[i].command;
+        if (one == COMMAND_HELP || one == COMMAND_DEVICES || (which != COMMAND_HELP && one != which)) continue;
+        printf("\n%s:\n", commands[i].name);
+        print_options(one);
+    }
+    printf("\nexit status: 0 done; 2 the call or an input is wrong; 1 anything else\n");
+}

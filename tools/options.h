@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The command line: which commands and options there are, and what was given. One table drives the parsing, which command
+ * takes which option, and the usage text.
+ */
+#ifndef CLBN_TOOL_OPTIONS_H
+#define CLBN_TOOL_OPTIONS_H
+
+#include "array.h"
+
+typedef enum command {
+    COMMAND_NONE = 0,
+    COMMAND_NORMALIZE = 1,
+    COMMAND_BACKWARD = 2,
+    COMMAND_MOMENTS = 4,
+    COMMAND_DEVICES = 8,
+    COMMAND_VERIFY = 16,
+    COMMAND_BENCH = 32,
+    COMMAND_HELP = 64,
+    COMMAND_VERSION = 128
+} command;
+
+typedef enum forward_mode { MODE_TRAINING = 0, MODE_INFERENCE = 1 } forward_mode;
+
+typedef struct bench_shape {
+    unsigned rank;
+    size_t dims[ARRAY_MAX_RANK];
+} bench_shape;
+
+#define BENCH_LIST_MAX 64
+
+/* The files an option names are NULL where it was not given. */
+typedef struct options {
+    command command;
+    const char *x;
+    const char *y;
+    int axis, axis_given;
+    const char *device;
+    clbn_preset preset;
+    double epsilon; /* after parsing: the one given, or the preset's; likewise the next three */
+    double update_weight;
+    int epsilon_rule;     /* a clbn_epsilon_rule */
+    int running_variance; /* a clbn_running_variance */
+    forward_mode mode;
+    const char *gamma, *beta;
+    const char *running_mean, *running_var, *running_mean_out, *running_var_out;
+    const char *mean_out, *var_out, *inv_std_out;
+    const char *residual, *dx, *dgamma, *dbeta, *dresidual; /* known, not supported yet */
+    forward_mode ops[BENCH_LIST_MAX];
+    unsigned op_count;
+    bench_shape shapes[BENCH_LIST_MAX];
+    unsigned shape_count;
+    double seconds;
+    int csv;
+} options;
+
+/* Everything is checked that can be without a file. */
+int options_parse(options *o, int argc, char **argv);
+
+/* Of the command, or of all for COMMAND_HELP, to standard output. */
+void options_print_usage(command which);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The tool's voice.
+ */
+#include "report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "progress.h"
+
+void make_one_line(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = ' ';
+}
+
+static void say(FILE *stream, const char *prefix, const char *format, va_list values, const char *suffix) {
+    char text[2048];
+    vsnprintf(text, sizeof text, format, values);
+    make_one_line(text);
+    fprintf(stream, "%s%s%s\n", prefix, text, suffix);
+    fflush(stream);
+}
+
+int fail_input(const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    progress_end();
+    say(stderr, "clbn: ", format, values, "");
+    va_end(values);
+    return EXIT_INPUT;
+}
+
+int fail_run(const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    progress_end();
+    say(stderr, "clbn: ", format, values, "");
+    va_end(values);
+    return EXIT_RUN;
+}
+
+int fail_later(const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    progress_end();
+    say(stderr, "clbn: ", format, values, " is not supported yet");
+    va_end(values);
+    return EXIT_INPUT;
+}
+
+void note(const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    say(stdout, "", format, values, "");
+    va_end(values);
+}
+
+static void hear(void *user_data, clbn_status status, cl_int native, const char *sentence) {
+    library_log *log = user_data;
+    (void)native; /* the sentence names it */
+    if (status != CLBN_SUCCESS)
+        snprintf(log->sentence, sizeof log->sentence, "%s", sentence);
+    else if (!log->quiet)
+        note("note: %s", sentence);
+}
+
+clbn_device_options library_options(library_log *log) {
+    clbn_device_options options = {hear, log, 0};
+    return options;
+}
+
+/* The tool checks what the user gives before the library sees it; what the library still refuses of the user's input
+ * is one of these. The rest is the machine's fault, or ours. */
+static int exit_status(clbn_status status) {
+    switch (status) {
+    case CLBN_SUCCESS:
+        return EXIT_DONE;
+    case CLBN_ERROR_INVALID_ARGUMENT:
+    case CLBN_ERROR_INVALID_DIMS:
+    case CLBN_ERROR_INVALID_VALUE:
+    case CLBN_ERROR_INVALID_DEVICE:
+        return EXIT_INPUT;
+    default:
+        return EXIT_RUN;
+    }
+}
+
+int fail_library(const library_log *log, clbn_status status, const char *what) {
+    const char *sentence = log->sentence[0] ? log->sentence : clbn_status_string(status);
+    return exit_status(status) == EXIT_INPUT ? fail_input("%s: %s", what, sentence) : fail_run("%s: %s", what, sentence);
+}
