@@ -30,6 +30,7 @@ enum {
     LEAST_ALONE = 16384,     /* elements worth a work-item of a CPU device */
     LEAST_GROUP = 8192,      /* elements worth a work-group */
     ALONE_APPLY = 65536,     /* elements of y worth a work-item of a CPU device */
+    FOREIGN_ALONE = 2048,    /* see most_alone */
     LONG_PLANE = 1024,       /* values of a plane worth finding its channel's constants for */
     MOST_CHUNKS = 1024,      /* partial moments of a channel, which one finalize merges */
     SHORT_PLANE = 16,        /* planes below this are summed as columns, given so many rows */
@@ -47,8 +48,15 @@ static size_t power_of_two_from(size_t n) {
 
 /* ------------------------------------------------------------------------------------------------------------ choosing */
 
-static bool can(const clbn_variant *v, const clbn_shape *s) {
+/* What a work-item that works alone may be given. A CPU's: anything. Elsewhere little: GPUs have watchdogs, and llvmpipe ends a
+ * work-item, silently, when its loops have turned 65535 times. */
+static size_t most_alone(const clbn_opencl *cl) {
+    return cl->whole_vectors ? SIZE_MAX / MOST_CHUNKS : FOREIGN_ALONE;
+}
+
+static bool can(const clbn_variant *v, const clbn_shape *s, const clbn_opencl *cl) {
     const bool counts_fit = s->count < (size_t)1 << 31;
+    if (v->alone && s->count > most_alone(cl) * (v->fused ? 1 : MOST_CHUNKS)) return false;
     if (v->columns && v->fused) return s->inner == 1 && counts_fit;
     if (v->columns) return s->inner <= WIDEST_CHANNEL;
     return !v->fused || counts_fit;
@@ -66,7 +74,7 @@ static bool suits_fused(const clbn_variant *v, const clbn_shape *s, const clbn_o
 
 static bool suits(const clbn_variant *v, const clbn_shape *s, const clbn_opencl *cl) {
     const bool columns = s->inner == 1 || (s->inner < SHORT_PLANE && s->outer >= SHORT_PLANE);
-    return v->alone == cl->whole_vectors && v->columns == columns && can(v, s) && (!v->fused || suits_fused(v, s, cl));
+    return v->alone == cl->whole_vectors && v->columns == columns && can(v, s, cl) && (!v->fused || suits_fused(v, s, cl));
 }
 
 /* The first variant that suits; else, as where a slice is large, the first that can. */
@@ -125,7 +133,8 @@ static clbn_status largest_group(const clbn_plan *plan, const clbn_cl_plan *stat
 
 /* Elements a work-group should take: enough for each of several a compute unit. */
 static size_t share(const clbn_shape *s, const clbn_opencl *cl, bool alone) {
-    return clbn_max(alone ? LEAST_ALONE : LEAST_GROUP, s->elements / (16 * cl->compute_units));
+    const size_t even = s->elements / (16 * cl->compute_units);
+    return alone ? clbn_min(clbn_max(LEAST_ALONE, even), most_alone(cl)) : clbn_max(LEAST_GROUP, even);
 }
 
 static clbn_cut cut_planes(const clbn_shape *s, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
@@ -165,14 +174,15 @@ static clbn_cut cut_columns(const clbn_shape *s, const clbn_opencl *cl, const cl
 
 /* Apply merges nothing, so it takes planes in memory's order: a row of several channels a group, where a plane is long enough to
  * pay for its channel's constants. */
-static clbn_cut cut_apply(const clbn_shape *s, const clbn_cl_plan *state) {
+static clbn_cut cut_apply(const clbn_shape *s, const clbn_opencl *cl, const clbn_cl_plan *state) {
     clbn_cut cut = state->work;
     if (state->variant->columns) return cut;
     if (cut.pieces == 1 && s->inner >= LONG_PLANE) {
         cut.rows_each = 1;
         cut.chunks = s->outer;
     }
-    const size_t each = clbn_max((state->tile.alone ? ALONE_APPLY : LEAST_GROUP) / (cut.rows_each * cut.length_each), 1);
+    const size_t target = state->tile.alone ? clbn_min(ALONE_APPLY, most_alone(cl)) : LEAST_GROUP;
+    const size_t each = clbn_max(target / (cut.rows_each * cut.length_each), 1);
     cut.groups_x = clbn_min(clbn_ceil_div(s->channels, each), MOST_GROUPS);
     cut.groups_y = clbn_min(cut.chunks, MOST_GROUPS);
     return cut;
@@ -201,8 +211,8 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
     state->variant = variant ? named(variant) : choose(s, cl);
     CHECK(state->variant != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT,
           "variant is \"%s\"; clbn_variant_name lists those there are", variant);
-    CHECK(can(state->variant, s), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu", variant, s->outer,
-          s->channels, s->inner);
+    CHECK(can(state->variant, s, cl), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu", variant,
+          s->outer, s->channels, s->inner);
     state->tile = state->variant->alone ? alone_tile : group_tile;
     state->columns = state->variant->columns ? s->inner : 1;
     if (s->elements == 0) return CLBN_SUCCESS;
@@ -210,7 +220,7 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
     TRY(clbn_cl_program(plan->device, &state->tile, &state->program));
     TRY(largest_group(plan, state, &group));
     state->work = state->variant->columns ? cut_columns(s, cl, state, group) : cut_planes(s, cl, state, group);
-    state->apply = cut_apply(s, state);
+    state->apply = cut_apply(s, cl, state);
     state->fused = fuse(state->work, state->variant->columns);
     state->finalize = cut_finalize(s, state, group);
     const size_t bytes = s->elements * sizeof(float);
