@@ -91,7 +91,7 @@ void put_affine(column_affine *k, const uint j, const affine *one) {
 }
 
 #define COLUMN_VEC(k, j) \
-    { LOAD_VEC((k)->mean + (j)), LOAD_VEC((k)->mean_lo + (j)), LOAD_VEC((k)->scale + (j)), LOAD_VEC((k)->beta + (j)) }
+    { LOAD_OWN((k)->mean + (j)), LOAD_OWN((k)->mean_lo + (j)), LOAD_OWN((k)->scale + (j)), LOAD_OWN((k)->beta + (j)) }
 #define COLUMN_ONE(k, j) \
     { (k)->mean[j], (k)->mean_lo[j], (k)->scale[j], (k)->beta[j] }
 

@@ -31,20 +31,27 @@ typedef float real;
 #define PASTE_(a, b) a##b
 #define PASTE(a, b)  PASTE_(a, b)
 typedef PASTE(float, VEC) vec;
-#define LOAD_VEC(p)     PASTE(vload, VEC)(0, (p))
-#define STORE_VEC(v, p) PASTE(vstore, VEC)((v), 0, (p))
-
-/* A store that leaves the caches alone, p aligned to its vector; and a wish for the line at p, as a CPU's own prefetching loses
- * the thread at the end of a page and where rows are walked down. */
+/* Vectors in global memory and in the work-item's own, aligned as their elements are. Then a store that leaves the caches alone, p aligned to its
+ * vector; and a wish for the line at p, as a CPU's own prefetching loses the thread at the end of a page and where rows are
+ * walked down. (PoCL makes eight loads of a vload16.) */
 #if HINTS && defined(__has_builtin)
 #if __has_builtin(__builtin_nontemporal_store) && __has_builtin(__builtin_prefetch)
-#define TAKES_HINTS             1
+#define TAKES_HINTS 1
+typedef vec loose __attribute__((aligned(sizeof(real))));
+#define LOAD_VEC(p)             (*(const __global loose *)(p))
+#define STORE_VEC(v, p)         (*(__global loose *)(p) = (v))
+#define LOAD_OWN(p)             (*(const loose *)(p))
+#define STORE_OWN(v, p)         (*(loose *)(p) = (v))
 #define STORE_PAST_CACHES(v, p) __builtin_nontemporal_store((v), (__global vec *)(p))
 #define ASK_FOR(p)              __builtin_prefetch((const void *)(ulong)(p), 0, 2)
 #endif
 #endif
 #ifndef TAKES_HINTS
 #define TAKES_HINTS             0
+#define LOAD_VEC(p)             PASTE(vload, VEC)(0, (p))
+#define STORE_VEC(v, p)         PASTE(vstore, VEC)((v), 0, (p))
+#define LOAD_OWN(p)             LOAD_VEC(p)
+#define STORE_OWN(v, p)         STORE_VEC(v, p)
 #define STORE_PAST_CACHES(v, p) STORE_VEC((v), (p))
 #define ASK_FOR(p)              (void)(p)
 #endif

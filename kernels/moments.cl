@@ -48,10 +48,10 @@ void take_block(lanes *s, const uint before, const uint count, const vec e, cons
 /* The moments of a vector of lanes with n values each. */
 void fold(const lanes *s, const uint n, moments *m) {
     real hi[VEC], lo[VEC], s2[VEC], s2_lo[VEC];
-    STORE_VEC(s->hi, hi);
-    STORE_VEC(s->lo, lo);
-    STORE_VEC(s->m2, s2);
-    STORE_VEC(s->m2_lo, s2_lo);
+    STORE_OWN(s->hi, hi);
+    STORE_OWN(s->lo, lo);
+    STORE_OWN(s->m2, s2);
+    STORE_OWN(s->m2_lo, s2_lo);
 #if VEC == 16
     HALVE(8, n)
     HALVE(4, 2 * n)
@@ -212,7 +212,7 @@ typedef struct {
 vec load_part(const __global real *p, const uint valid) {
     real values[VEC];
     for (uint j = 0; j < VEC; j++) values[j] = j < valid ? p[j] : 0;
-    return LOAD_VEC(values);
+    return LOAD_OWN(values);
 }
 
 /* Where the next block of rows begins, and which of its lines to ask for: in memory's order, one for each that is read. */
@@ -234,7 +234,7 @@ void ask(ahead *a) {
 /* Takes rows rows, step apart, of one vector of columns, of which valid exist, into the state at column j. */
 void take_rows(column_lanes *s, const uint j, const __global real *x, const uint rows, const ulong step, const uint valid,
                const uint before, ahead *next) {
-    lanes state = {LOAD_VEC(s->hi + j), LOAD_VEC(s->lo + j), LOAD_VEC(s->m2 + j), LOAD_VEC(s->m2_lo + j)};
+    lanes state = {LOAD_OWN(s->hi + j), LOAD_OWN(s->lo + j), LOAD_OWN(s->m2 + j), LOAD_OWN(s->m2_lo + j)};
     vec e = 0, q = 0;
 #define SUM_ROWS(LOADED)                         \
     if (before == 0) {                           \
@@ -260,10 +260,10 @@ void take_rows(column_lanes *s, const uint j, const __global real *x, const uint
         SUM_ROWS(load_part(p, valid))
     }
     take_block(&state, before, rows, e, q);
-    STORE_VEC(state.hi, s->hi + j);
-    STORE_VEC(state.lo, s->lo + j);
-    STORE_VEC(state.m2, s->m2 + j);
-    STORE_VEC(state.m2_lo, s->m2_lo + j);
+    STORE_OWN(state.hi, s->hi + j);
+    STORE_OWN(state.lo, s->lo + j);
+    STORE_OWN(state.m2, s->m2 + j);
+    STORE_OWN(state.m2_lo, s->m2_lo + j);
 }
 
 /* A work-item's share of rows rows of columns columns: rows LANE_Y + k * LY. Returns how many rows it took. */
