@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * How far a result may be from the exact one: the only place of the tests that holds an accuracy. Every bound is a function of
- * exact values, never of what was computed, and comes from the library's promise (docs/accuracy.md) or is derived from it here.
+ * exact values, never of what was computed, and comes from the library's promise or is derived from it here.
  *
  * PROMISE, float32 on a device:   variance 1e-6 relative;  mean 1e-6 sigma + half an ulp;  y 1e-6 max(1, |gamma xhat| + |beta|).
  * THE CPU PATH computes in double, for which the promise is 1e-13 in place of 1e-6, and rounds once to float: half an ulp more.
