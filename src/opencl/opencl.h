@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the OpenCL backend's parts share: device (list.c, device.c), policy (which launches), program (build, keep), launch
- * (arguments, events), transfer (host arrays), run (a call). Only this folder calls OpenCL.
+ * (arguments, events), transfer (host arrays), check (what only OpenCL knows), run (a call). Only this folder calls
+ * OpenCL.
  */
 #ifndef CLBN_OPENCL_H
 #define CLBN_OPENCL_H
@@ -133,6 +134,13 @@ clbn_status clbn_chain_enqueue(const clbn_device *device, const clbn_chain *chai
 void clbn_chain_release(clbn_chain *chain);
 /* Does the queue run its commands out of order? */
 bool clbn_queue_is_unordered(cl_command_queue queue);
+
+/* --------------------------------------------------------------------------------------------------------------- checks */
+
+/* As the backend's, in internal.h. */
+clbn_status clbn_cl_check_queue(const clbn_plan *plan, const clbn_run *run);
+clbn_status clbn_cl_check_buffer(const clbn_plan *plan, const char *name, clbn_buffer buffer, size_t element_bytes, size_t bytes,
+                                 clbn_access access, clbn_region *region);
 
 /* ------------------------------------------------------------------------------------------------------------- transfer */
 
