@@ -44,7 +44,7 @@ static clbn_status forward(const clbn_verb *verb, const clbn_plan *plan, cl_comm
                            cl_uint n_wait, const cl_event *wait_list, cl_event *event) {
     if (plan == NULL) return CLBN_ERROR_INVALID_ARGUMENT;
     CHECK(args != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT, "args is NULL");
-    const bool weighs = verb->statistics == CLBN_OF_BATCH;
+    const bool weighs = verb->statistics == CLBN_OF_BATCH && (args->running_mean.kind || args->running_var.kind);
     CHECK(!weighs || (args->update_weight >= 0 && args->update_weight <= 1), plan->device, CLBN_ERROR_INVALID_VALUE,
           "update_weight is %g; the weight of the new batch must be 0 to 1", args->update_weight);
     clbn_run run = {.verb = verb,
