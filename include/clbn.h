@@ -123,7 +123,7 @@ typedef struct clbn_device_options {
  *   "cpu"             the CPU path: no OpenCL at all.
  *   "opencl"          what auto would take, without the CPU path.
  *   "P:D"             platform P, device D, both from 0, as clbn_device_list and `clbn devices` number them.
- * A device asked for by name that is not there or not usable is CLBN_ERROR_NO_DEVICE; a malformed name is
+ * A device asked for by name that is not there or cannot be opened is CLBN_ERROR_NO_DEVICE; a malformed name is
  * CLBN_ERROR_INVALID_DEVICE. options may be NULL. *device is NULL after an error. */
 CLBN_API clbn_status clbn_device_create(const char *name, const clbn_device_options *options, clbn_device **device);
 
@@ -200,7 +200,7 @@ typedef struct clbn_config {
     const size_t *dims; /* rank extents, slowest first, read only while the plan is made; an extent may be 0 */
     int axis;           /* the channel axis, the one that is kept; negative counts from the end; or CLBN_AXIS_NONE */
     clbn_dtype dtype;   /* of x and y; everything per channel is float */
-    double epsilon;     /* >= 0 and finite; with var = 0 and epsilon = 0, inv_std is 0 */
+    double epsilon;     /* 0, or a normal float; with var = 0 and epsilon = 0, inv_std is 0 */
     clbn_epsilon_rule epsilon_rule;
     clbn_running_variance running_variance;
     const char *variant; /* NULL: the plan chooses; else the name of one variant (docs/performance.md lists them), to force it */
@@ -277,7 +277,8 @@ static inline clbn_buffer clbn_host(const void *pointer) {
  * is accurate only up to |mean| / sigma = 10.
  * workspace is a cl_mem that holds at least workspace_bytes from its offset (counted in bytes here, a multiple of 4), undefined
  * afterwards. Absent: the plan's own is used, and calls that share it run one after the other, chained by events: do not gate
- * such a call by a user event that a later call must complete. A plan whose workspace_bytes is 0 needs none.
+ * such a call by a user event that a later call must complete. The plan holds on to the last such call's queue and event until
+ * it is destroyed. A plan whose workspace_bytes is 0 needs none.
  * update_weight is the weight of this batch, 0 to 1, in running = (1 - w) * running + w * batch. 1/(k+1) in the k-th call,
  * k from 0, gives the plain average; 1 replaces whatever running_* held (NaN too), 0 leaves it. */
 typedef struct clbn_forward_args {
@@ -300,7 +301,7 @@ typedef struct clbn_forward_args {
  * Pipeline call (every buffer a cl_mem): enqueues on queue, which must be of the plan's context and device, after the n_wait
  * events of wait_list, and returns at once. *event, where event is not NULL, completes with the last launch; the
  * caller releases it. Right on in-order and out-of-order queues. Event and wait list follow clEnqueueNDRangeKernel.
- * Host call (any buffer a host pointer): uploads, runs, reads back, and returns when the results are in place; queue
+ * Host call (any buffer a host pointer): waits for wait_list, uploads, runs, reads back, returns when the results are in place; queue
  * may be NULL (the device's own), event must be NULL. Where device and host share memory x and y are used in place.
  * CPU path: host pointers only, queue and event NULL, no wait list; OpenMP threads do the work.
  *
@@ -308,7 +309,8 @@ typedef struct clbn_forward_args {
  * One value a channel gives y = beta; no value (an extent of 0) is success, touches no output and needs no buffers. NaN and Inf
  * stay in their channel. Errors: MISSING_BUFFER, WRONG_MEMORY, BUFFER_TOO_SMALL, OVERLAP, INVALID_VALUE, INVALID_QUEUE,
  * INVALID_WAIT_LIST, INVALID_ARGUMENT, the OUT_OF_* ones, OPENCL; after these nothing was enqueued and nothing written.
- * INCOMPLETE: y and saved_* undefined, running_* untouched. */
+ * INCOMPLETE: y and saved_* undefined; running_* untouched, as the last launch moves them (unless it is the reading back into a
+ * host array that failed). */
 CLBN_API clbn_status clbn_forward_training(const clbn_plan *plan, cl_command_queue queue, const clbn_forward_args *args,
                                            cl_uint n_wait, const cl_event *wait_list, cl_event *event);
 

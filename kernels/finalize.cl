@@ -42,7 +42,7 @@ real inverse_root(const real v) {
 real inverse_deviation(const real var, const real epsilon, const uint flags) {
     if ((flags & EPSILON_OUTSIDE) == 0) return inverse_root(var + epsilon);
     const real root = inverse_root(var);
-    const real deviation = (var == 0 ? (real)0 : var * root) + epsilon;
+    const real deviation = (var == 0 || isinf(var) ? var : var * root) + epsilon;
     return deviation == 0 ? (real)0 : (real)1 / deviation;
 }
 

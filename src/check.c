@@ -19,6 +19,7 @@ static clbn_status check_slot(const clbn_plan *plan, const clbn_run *run, clbn_s
 
     const size_t count = slot == CLBN_X || slot == CLBN_Y ? plan->shape.elements : plan->shape.channels;
     if (buffer.kind == CLBN_BUFFER_MEM) {
+        CHECK(buffer.mem != NULL, plan->device, CLBN_ERROR_WRONG_MEMORY, "%s is a cl_mem that is NULL", name);
         return plan->device->backend->check_buffer(plan, name, buffer, sizeof(float), count * sizeof(float), access, region);
     }
     CHECK(buffer.host != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT, "%s is a host buffer with a NULL pointer", name);

@@ -4,7 +4,7 @@
  */
 #include "internal.h"
 
-#include <math.h>
+#include <float.h>
 #include <stdlib.h>
 
 static const struct {
@@ -39,8 +39,9 @@ double clbn_preset_update_weight(clbn_preset preset) {
 static clbn_status check_config(const clbn_device *device, const clbn_config *config, clbn_shape *shape) {
     CHECK(config->dtype == CLBN_F32, device, CLBN_ERROR_INVALID_ARGUMENT, "dtype is %d; it must be CLBN_F32", (int)config->dtype);
     TRY(clbn_shape_make(device, config, sizeof(float), shape));
-    CHECK(isfinite(config->epsilon) && config->epsilon >= 0, device, CLBN_ERROR_INVALID_VALUE,
-          "epsilon is %g; it must be finite and not negative", config->epsilon);
+    CHECK(config->epsilon == 0 || (config->epsilon >= (double)FLT_MIN && config->epsilon <= (double)FLT_MAX), device,
+          CLBN_ERROR_INVALID_VALUE, "epsilon is %g; it must be 0, or from %g to %g", config->epsilon, (double)FLT_MIN,
+          (double)FLT_MAX);
     CHECK(config->epsilon_rule == CLBN_EPSILON_INSIDE || config->epsilon_rule == CLBN_EPSILON_OUTSIDE, device,
           CLBN_ERROR_INVALID_ARGUMENT, "epsilon_rule is %d; it must be CLBN_EPSILON_INSIDE or CLBN_EPSILON_OUTSIDE",
           (int)config->epsilon_rule);

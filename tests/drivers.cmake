@@ -8,7 +8,7 @@ find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 set(suites device semantics pipeline arguments)
 
 if(CLBN_POCL_ICD)
-  foreach(suite ${suites} devices)
+  foreach(suite ${suites} devices refused)
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT OCL_ICD_VENDORS=${CLBN_POCL_ICD} LABELS pocl TIMEOUT 600)
   endforeach()
 else()

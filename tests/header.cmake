@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # clbn.h alone compiles without a warning, as C99, C11, C++11 and C++17, by every compiler that is here.
 file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/header.c "#include \"clbn.h\"\nint main(void) { return (int)clbn_mem(0, 0).offset; }\n")
-file(COPY_FILE ${CMAKE_CURRENT_BINARY_DIR}/header.c ${CMAKE_CURRENT_BINARY_DIR}/header.cpp)
+configure_file(${CMAKE_CURRENT_BINARY_DIR}/header.c ${CMAKE_CURRENT_BINARY_DIR}/header.cpp COPYONLY)
 get_target_property(opencl_headers OpenCL::OpenCL INTERFACE_INCLUDE_DIRECTORIES)
 set(warnings -pedantic -Wall -Wextra -Wconversion -Wstrict-prototypes -Werror)
 foreach(compiler gcc clang g++ clang++)

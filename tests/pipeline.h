@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the parts of the pipeline suite share.
+ * What the suites about queues share (pipeline_shared.c), and the parts of the pipeline suite.
  */
 #ifndef CLBN_TESTS_PIPELINE_H
 #define CLBN_TESTS_PIPELINE_H
@@ -22,5 +22,6 @@ void must_be_right(scene *s);
 
 void add_lifetimes(TCase *tests); /* pipeline_lifetimes.c */
 void add_threads(TCase *tests);   /* pipeline_threads.c */
+void add_waits(TCase *tests);     /* pipeline_waits.c */
 
 #endif

@@ -1,74 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * clbn as one step among others on OpenCL queues: order, events, gates, memory of the caller's, lifetimes, reference counts.
- * pipeline_threads.c has threads and the same bits again.
+ * pipeline_threads.c has threads and the same bits again, pipeline_waits.c what is waited for.
  */
 #include "pipeline.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const char *const shapes[] = {"inner_33", "lanes_17", "inner_1025", "tiny_mixed"};
-enum { SHAPES = 4 };
-
-void with_every_plan(clbn_device *device,
-                     void (*check)(const clbn_plan *plan, const batch *b, const way *w, const char *variant)) {
-    for (int k = 0; k < SHAPES; k++) {
-        if (case_elements(case_named(shapes[k])) > test_element_limit()) continue;
-        batch b;
-        batch_make(&b, case_named(shapes[k]), 0);
-        const way w = plain_way(IN_MEM);
-        const char *variant = NULL;
-        for (size_t i = 0; i == 0 || variant; variant = clbn_variant_name(i++)) {
-            if (test_is_short() && i % SHAPES != (size_t)k) continue;
-            clbn_config config = config_of(&b, &w, variant);
-            clbn_plan *plan = NULL;
-            clbn_status status = clbn_plan_create(device, &config, &plan);
-            if (variant && status == CLBN_ERROR_UNSUPPORTED) continue;
-            ck_clbn(status);
-            check(plan, &b, &w, variant);
-            clbn_plan_destroy(plan);
-        }
-        batch_free(&b);
-    }
-}
-
-cl_command_queue queue_of(cl_context context, cl_command_queue_properties properties) {
-    cl_int code;
-    cl_command_queue queue = clCreateCommandQueue(context, tested_cl_device(), properties, &code);
-    if (code != CL_SUCCESS) {
-        cl_command_queue_properties known = 0;
-        ck_cl(clGetDeviceInfo(tested_cl_device(), CL_DEVICE_QUEUE_PROPERTIES, sizeof known, &known, NULL));
-        ck_assert_msg((known & properties) != properties, "the driver names a kind of queue, and makes none (%d)", (int)code);
-        ck_assert_msg(code == CL_INVALID_QUEUE_PROPERTIES || code == CL_INVALID_VALUE, "the driver refuses a queue by %d",
-                      (int)code);
-        return NULL;
-    }
-    return queue;
-}
-
-void must_be_right(scene *s) {
-    static clbn_device *cpu;
-    if (!cpu) cpu = open_device("cpu", 0);
-    result got = scene_read(s);
-    reference exact;
-    reference_by_cpu_path(&exact, cpu, s->b, &s->way, s->verb);
-    judge(&exact, BOUNDS_OF_DEVICE, &got, s->title);
-    reference_free(&exact);
-}
-
-cl_int state_of(cl_event event) {
-    cl_int state = 0;
-    ck_cl(clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL));
-    return state;
-}
-
-cl_event gate_of(cl_context context) {
-    cl_int code;
-    cl_event gate = clCreateUserEvent(context, &code);
-    ck_cl(code);
-    return gate;
-}
 
 /* Upload, train, read back: each waits for the one before by its event only. */
 static void chain_by_events(cl_command_queue queue, const clbn_plan *plan, const batch *b, const way *w, const char *variant) {
@@ -263,6 +201,7 @@ static void add(Suite *suite) {
     tcase_add_test(tests, no_work_gives_a_valid_event_behind_its_wait_list);
     add_lifetimes(add_tests(suite, "lifetimes"));
     add_threads(add_tests(suite, "threads"));
+    add_waits(add_tests(suite, "waits"));
 }
 
 int main(void) {

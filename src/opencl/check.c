@@ -16,14 +16,16 @@ clbn_status clbn_cl_check_queue(const clbn_plan *plan, const clbn_run *run) {
     for (cl_uint i = 0; i < run->n_wait; i++) {
         cl_context context = NULL;
         CHECK(run->wait_list[i] != NULL, plan->device, CLBN_ERROR_INVALID_WAIT_LIST, "wait_list[%u] is NULL", (unsigned)i);
-        CL_TRY(plan->device, clGetEventInfo(run->wait_list[i], CL_EVENT_CONTEXT, sizeof context, &context, NULL));
+        CHECK(clGetEventInfo(run->wait_list[i], CL_EVENT_CONTEXT, sizeof context, &context, NULL) == CL_SUCCESS, plan->device,
+              CLBN_ERROR_INVALID_WAIT_LIST, "wait_list[%u] is no valid event", (unsigned)i);
         CHECK(context == cl->context, plan->device, CLBN_ERROR_INVALID_WAIT_LIST, "wait_list[%u] is an event of another context",
               (unsigned)i);
     }
     if (run->queue == NULL) return CLBN_SUCCESS;
     cl_context context = NULL;
     cl_device_id device = NULL;
-    CL_TRY(plan->device, clGetCommandQueueInfo(run->queue, CL_QUEUE_CONTEXT, sizeof context, &context, NULL));
+    CHECK(clGetCommandQueueInfo(run->queue, CL_QUEUE_CONTEXT, sizeof context, &context, NULL) == CL_SUCCESS, plan->device,
+          CLBN_ERROR_INVALID_QUEUE, "queue is no valid command queue");
     CHECK(context == cl->context, plan->device, CLBN_ERROR_INVALID_QUEUE, "queue is of another context than the plan's device");
     CL_TRY(plan->device, clGetCommandQueueInfo(run->queue, CL_QUEUE_DEVICE, sizeof device, &device, NULL));
     CHECK(device == cl->device, plan->device, CLBN_ERROR_INVALID_QUEUE, "queue is of another device than the plan's");
@@ -38,7 +40,8 @@ clbn_status clbn_cl_check_buffer(const clbn_plan *plan, const char *name, clbn_b
     cl_mem_flags flags = 0;
     cl_mem parent = NULL;
     size_t size = 0, origin = 0;
-    CL_TRY(plan->device, clGetMemObjectInfo(buffer.mem, CL_MEM_CONTEXT, sizeof context, &context, NULL));
+    CHECK(clGetMemObjectInfo(buffer.mem, CL_MEM_CONTEXT, sizeof context, &context, NULL) == CL_SUCCESS, plan->device,
+          CLBN_ERROR_WRONG_MEMORY, "%s is no valid memory object", name);
     CHECK(context == cl->context, plan->device, CLBN_ERROR_WRONG_MEMORY, "%s is of another context than the plan's device", name);
     CL_TRY(plan->device, clGetMemObjectInfo(buffer.mem, CL_MEM_TYPE, sizeof type, &type, NULL));
     CHECK(type == CL_MEM_OBJECT_BUFFER, plan->device, CLBN_ERROR_WRONG_MEMORY, "%s is an image or pipe; it must be a buffer",

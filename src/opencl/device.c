@@ -85,13 +85,21 @@ static void read_facts(clbn_opencl *cl, clbn_device_kind kind) {
     cl_bool unified = CL_FALSE;
     cl_uint units = 1, native = 1;
     cl_ulong local = 0, cache = 0;
-    size_t group = 1;
+    size_t group = 1, *items = NULL, bytes = 0;
     clGetDeviceInfo(cl->device, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified, &unified, NULL);
     clGetDeviceInfo(cl->device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
     clGetDeviceInfo(cl->device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof native, &native, NULL);
     clGetDeviceInfo(cl->device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
     clGetDeviceInfo(cl->device, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, sizeof cache, &cache, NULL);
     clGetDeviceInfo(cl->device, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL);
+    clGetDeviceInfo(cl->device, CL_DEVICE_MAX_WORK_ITEM_SIZES, 0, NULL, &bytes);
+    if (bytes >= 2 * sizeof *items) items = malloc(bytes);
+    if (items && clGetDeviceInfo(cl->device, CL_DEVICE_MAX_WORK_ITEM_SIZES, bytes, items, NULL) == CL_SUCCESS) {
+        cl->max_items[0] = items[0];
+        cl->max_items[1] = items[1];
+    }
+    free(items);
+    for (int i = 0; i < 2; i++) cl->max_items[i] = clbn_max(cl->max_items[i], 1);
     cl->shares_memory = unified != CL_FALSE;
     cl->whole_vectors = kind == CLBN_DEVICE_CPU && native >= 4;
     cl->compute_units = units ? units : 1;
@@ -201,7 +209,9 @@ clbn_status clbn_opencl_device_open(clbn_device *device, unsigned platform, unsi
         clbn_cl_failed(device, "clCreateContext", code);
         return clbn_tell(device, CLBN_ERROR_NO_DEVICE, code, "OpenCL device %u:%u could not be opened", platform, number);
     }
-    TRY(finish_open(device, cl));
+    if (finish_open(device, cl) != CLBN_SUCCESS) {
+        return clbn_tell(device, CLBN_ERROR_NO_DEVICE, 0, "OpenCL device %u:%u could not be opened", platform, number);
+    }
     snprintf(device->info.name, sizeof device->info.name, "%u:%u", platform, number);
     const clbn_status status = proven ? prove(device) : CLBN_SUCCESS;
     if (status != CLBN_SUCCESS) {

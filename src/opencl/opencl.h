@@ -25,7 +25,7 @@ typedef struct clbn_opencl {
     cl_command_queue queue; /* in order, for host calls without one */
     bool shares_memory;     /* with the host: host arrays are used in place */
     bool whole_vectors;     /* a work-item is a CPU thread with vector registers: let it walk whole vectors */
-    size_t compute_units, max_group, local_bytes, cache_bytes;
+    size_t compute_units, max_group, max_items[2], local_bytes, cache_bytes;
     mtx_t lock; /* over programs */
     clbn_program *programs;
 } clbn_opencl;
@@ -81,7 +81,7 @@ typedef struct clbn_cl_plan {
     size_t columns; /* where columns are summed: how many make a channel */
     bool past_caches;
     size_t constants_count, parts_count; /* floats in the workspace, in this order */
-    /* The plan's own workspace, and who used it last: that call's event, or its queue where that is in order. */
+    /* The plan's own workspace, and who used it last: that call's queue and event. */
     mtx_t lock;
     cl_mem workspace;
     cl_command_queue last_queue;

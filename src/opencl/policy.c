@@ -56,6 +56,7 @@ static size_t most_alone(const clbn_opencl *cl) {
 
 static bool can(const clbn_variant *v, const clbn_shape *s, const clbn_opencl *cl) {
     const bool counts_fit = s->count < (size_t)1 << 31;
+    if (s->count / MOST_CHUNKS >= (size_t)1 << 31) return false; /* kernels count a chunk's values in 32 bits */
     if (v->alone && s->count > most_alone(cl) * (v->fused ? 1 : MOST_CHUNKS)) return false;
     if (v->columns && v->fused) return s->inner == 1 && counts_fit;
     if (v->columns) return s->inner <= WIDEST_CHANNEL;
@@ -141,8 +142,8 @@ static clbn_cut cut_planes(const clbn_shape *s, const clbn_opencl *cl, const clb
     const size_t target = share(s, cl, state->tile.alone), vec = state->tile.vec;
     clbn_cut cut = {1, 1, 1, s->outer, 1, s->inner, 1, clbn_min(s->channels, MOST_GROUPS)};
     if (!state->tile.alone) {
-        cut.lx = clbn_min(power_of_two_from(clbn_ceil_div(s->inner, vec)), group);
-        cut.ly = group / cut.lx;
+        cut.lx = clbn_min(power_of_two_from(clbn_ceil_div(s->inner, vec)), clbn_min(group, cl->max_items[0]));
+        cut.ly = clbn_min(group / cut.lx, cl->max_items[1]);
     }
     if (s->inner > target) {
         const size_t most = clbn_max(MOST_CHUNKS / s->outer, 1);
@@ -161,8 +162,9 @@ static clbn_cut cut_columns(const clbn_shape *s, const clbn_opencl *cl, const cl
     clbn_cut cut = {1, 1, 1, s->outer, 1, 0, 1, 1};
     if (!state->tile.alone) {
         const size_t room = cl->local_bytes / (6 * sizeof(float) * vec); /* work-items whose columns fit local memory */
-        cut.lx = clbn_min(clbn_min(power_of_two_from(clbn_ceil_div(width, vec)), COLUMN_LANES), group);
-        cut.ly = clbn_max(clbn_min(group, room) / cut.lx, 1);
+        cut.lx =
+            clbn_min(clbn_min(power_of_two_from(clbn_ceil_div(width, vec)), COLUMN_LANES), clbn_min(group, cl->max_items[0]));
+        cut.ly = clbn_min(clbn_max(clbn_min(group, room) / cut.lx, 1), cl->max_items[1]);
     }
     const size_t tile = cut.lx * vec * state->tile.vectors, target = share(s, cl, state->tile.alone);
     cut.rows_each = clbn_max(clbn_max(target / clbn_min(width, tile), 1), clbn_ceil_div(s->outer, MOST_CHUNKS));
@@ -194,12 +196,12 @@ static clbn_cut fuse(clbn_cut cut, bool columns) {
     return cut;
 }
 
-static clbn_cut cut_finalize(const clbn_shape *s, const clbn_cl_plan *state, size_t group) {
+static clbn_cut cut_finalize(const clbn_shape *s, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
     const size_t entries = state->work.chunks * state->columns;
     clbn_cut cut = {1, 1, 0, 0, 0, 0, 1, 1};
     if (!state->tile.alone) {
-        cut.lx = clbn_min(power_of_two_from(s->channels), clbn_min(group, 32));
-        cut.ly = clbn_min(power_of_two_from(entries), group / cut.lx);
+        cut.lx = clbn_min(power_of_two_from(s->channels), clbn_min(clbn_min(group, 32), cl->max_items[0]));
+        cut.ly = clbn_min(power_of_two_from(entries), clbn_min(group / cut.lx, cl->max_items[1]));
     }
     cut.groups_x = clbn_min(clbn_ceil_div(s->channels, cut.lx), MOST_GROUPS);
     return cut;
@@ -222,7 +224,7 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
     state->work = state->variant->columns ? cut_columns(s, cl, state, group) : cut_planes(s, cl, state, group);
     state->apply = cut_apply(s, cl, state);
     state->fused = fuse(state->work, state->variant->columns);
-    state->finalize = cut_finalize(s, state, group);
+    state->finalize = cut_finalize(s, cl, state, group);
     const size_t bytes = s->elements * sizeof(float);
     state->past_caches = state->tile.alone && 2 * (double)bytes > 0.75 * (double)(cl->cache_bytes ? cl->cache_bytes : 1 << 24);
     if (!state->variant->fused) {

@@ -233,29 +233,28 @@ static void place_workspace(call *c) {
     c->parts = (clbn_operand){mem, start + state->constants_count, true};
 }
 
-/* Under the plan's lock: an event that a call on queue must wait for before it may use the plan's own workspace, or NULL. */
-static clbn_status workspace_free(const clbn_plan *plan, cl_command_queue queue, cl_event *event) {
-    clbn_cl_plan *state = plan->state;
-    *event = NULL;
-    const bool in_turn = state->last_queue == queue && state->last_event == NULL && !clbn_queue_is_unordered(queue);
-    if (state->last_queue == NULL || in_turn) return CLBN_SUCCESS;
-    if (state->last_event) {
-        clRetainEvent(state->last_event);
-        *event = state->last_event;
-    } else {
-        CL_TRY(plan->device, clEnqueueMarkerWithWaitList(state->last_queue, 0, NULL, event));
-    }
+/* Under the plan's lock: the event that a call on queue must wait for before it may use the plan's own workspace, or NULL. It
+ * is the last call's own, so that nothing else enqueued on that call's queue is waited for. */
+static cl_event workspace_busy(const clbn_plan *plan, cl_command_queue queue) {
+    const clbn_cl_plan *state = plan->state;
+    if (state->last_event == NULL || (state->last_queue == queue && !clbn_queue_is_unordered(queue))) return NULL;
     if (state->last_queue != queue) clFlush(state->last_queue);
-    return CLBN_SUCCESS;
+    clRetainEvent(state->last_event);
+    return state->last_event;
 }
 
+/* last is the call's event; or NULL after a refused launch: then what the queue holds by now stands for the call. */
 static void workspace_taken(const clbn_plan *plan, cl_command_queue queue, cl_event last) {
     clbn_cl_plan *state = plan->state;
-    clRetainCommandQueue(queue);
-    if (last) clRetainEvent(last);
     forget_last(state);
+    clRetainCommandQueue(queue);
     state->last_queue = queue;
-    state->last_event = last;
+    if (last) {
+        clRetainEvent(last);
+        state->last_event = last;
+    } else if (clEnqueueMarkerWithWaitList(queue, 0, NULL, &state->last_event) != CL_SUCCESS) {
+        clFinish(queue);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------------------------- forward */
@@ -276,12 +275,11 @@ static clbn_status enqueue_after(const call *c, const clbn_chain *chain, cl_comm
 /* Enqueues a chain that uses the plan's own workspace: after whoever used it last. */
 static clbn_status enqueue_sharing(const call *c, const clbn_chain *chain, cl_command_queue queue, cl_event *last) {
     clbn_cl_plan *state = c->plan->state;
-    const bool unordered = clbn_queue_is_unordered(queue);
-    cl_event before = NULL, mine = NULL;
+    cl_event mine = NULL;
     mtx_lock(&state->lock);
-    clbn_status status = workspace_free(c->plan, queue, &before);
-    if (status == CLBN_SUCCESS) status = enqueue_after(c, chain, queue, before, last || unordered ? &mine : NULL);
-    if (status == CLBN_SUCCESS || status == CLBN_ERROR_INCOMPLETE) workspace_taken(c->plan, queue, unordered ? mine : NULL);
+    cl_event before = workspace_busy(c->plan, queue);
+    const clbn_status status = enqueue_after(c, chain, queue, before, &mine);
+    if (status == CLBN_SUCCESS || status == CLBN_ERROR_INCOMPLETE) workspace_taken(c->plan, queue, mine);
     mtx_unlock(&state->lock);
     if (before) clReleaseEvent(before);
     if (last) {
@@ -318,6 +316,7 @@ static clbn_status forward(const clbn_plan *plan, const clbn_run *run) {
     clbn_transfer transfer = {{NULL}};
     cl_event done = NULL;
     if (plan->shape.elements == 0) return nothing_to_do(plan, run);
+    if (run->on_host && run->n_wait) CL_TRY(plan->device, clWaitForEvents(run->n_wait, run->wait_list)); /* host arrays too */
     clbn_status status = clbn_transfer_begin(plan, run, &transfer, c.operands);
     if (status == CLBN_SUCCESS) {
         resolve(&c);

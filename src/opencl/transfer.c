@@ -25,9 +25,10 @@ static bool shares_x(const clbn_run *run, clbn_slot slot) {
 
 static clbn_status make(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, cl_mem *mem) {
     const clbn_opencl *cl = plan->device->state;
-    const clbn_access access = run->verb->slots[slot].access;
+    const bool is_y = slot == CLBN_X && run->buffers[CLBN_Y].kind == CLBN_BUFFER_HOST && shares_x(run, CLBN_Y);
+    const clbn_access access = is_y ? CLBN_UPDATE : run->verb->slots[slot].access;
     char *pointer = host_pointer(&run->buffers[slot]);
-    cl_mem_flags flags = CL_MEM_READ_WRITE;
+    cl_mem_flags flags = access == CLBN_READ ? CL_MEM_READ_ONLY : CL_MEM_READ_WRITE;
     cl_int code;
     if (in_place(plan, slot)) {
         flags |= CL_MEM_USE_HOST_PTR;
@@ -76,10 +77,12 @@ static cl_int fetch(const clbn_plan *plan, clbn_slot slot, cl_mem mem, const clb
 
 clbn_status clbn_transfer_finish(const clbn_plan *plan, const clbn_run *run, const clbn_transfer *transfer,
                                  cl_command_queue queue, cl_event done) {
+    static const clbn_access in_turn[] = {CLBN_WRITE, CLBN_UPDATE}; /* running statistics last */
     cl_int code = clWaitForEvents(1, &done);
-    for (int slot = 0; slot < CLBN_SLOT_COUNT && code == CL_SUCCESS; slot++) {
+    for (int i = 0; i < 2 * CLBN_SLOT_COUNT && code == CL_SUCCESS; i++) {
+        const int slot = i % CLBN_SLOT_COUNT;
         const clbn_buffer *buffer = &run->buffers[slot];
-        if ((run->verb->slots[slot].access & CLBN_WRITE) == 0 || buffer->kind != CLBN_BUFFER_HOST) continue;
+        if (run->verb->slots[slot].access != in_turn[i / CLBN_SLOT_COUNT] || buffer->kind != CLBN_BUFFER_HOST) continue;
         cl_mem mem = transfer->made[shares_x(run, (clbn_slot)slot) ? CLBN_X : slot];
         code = fetch(plan, (clbn_slot)slot, mem, buffer, queue);
     }

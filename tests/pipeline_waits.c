@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a call waits for, and what it must not wait for.
+ */
+#include "pipeline.h"
+
+#include <string.h>
+#include <threads.h>
+#include <time.h>
+
+static void pause_ms(long ms) {
+    thrd_sleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
+/* The plan's workspace goes from queue one to queue two while one is stuck behind a gate of its own. */
+static void beside_a_stuck_queue(const clbn_plan *plan, const batch *b, const way *w, const char *variant) {
+    cl_command_queue one = queue_of(tested_context(), 0), two = queue_of(tested_context(), 0);
+    const cl_event gate = gate_of(tested_context());
+    cl_event done = NULL;
+    way shared = *w;
+    shared.own_workspace = 1;
+    scene a, z;
+    scene_make(&a, b, &shared, TRAINING, one, plan, variant);
+    scene_make(&z, b, &shared, TRAINING, two, plan, variant);
+    ck_clbn(scene_call(&a, plan, one, 0, NULL, NULL));
+    ck_cl(clFinish(one));
+    ck_cl(clEnqueueBarrierWithWaitList(one, 1, &gate, NULL));
+    ck_cl(clFlush(one));
+    ck_clbn(scene_call(&z, plan, two, 0, NULL, &done));
+    ck_cl(clFlush(two));
+    for (int k = 0; k < 2000 && state_of(done) != CL_COMPLETE; k++) pause_ms(5);
+    const cl_int state = state_of(done);
+    ck_cl(clSetUserEventStatus(gate, CL_COMPLETE));
+    ck_cl(clFinish(one));
+    ck_cl(clFinish(two));
+    ck_assert_msg(state == CL_COMPLETE, "%s: waited for what another queue was given after the last call", z.title);
+    must_be_right(&a);
+    must_be_right(&z);
+    clReleaseEvent(gate), clReleaseEvent(done);
+    scene_free(&a), scene_free(&z);
+    clReleaseCommandQueue(one), clReleaseCommandQueue(two);
+}
+
+START_TEST(a_call_does_not_wait_for_what_is_not_clbns) {
+    with_every_plan(tested(), beside_a_stuck_queue);
+}
+END_TEST
+
+typedef struct late {
+    float *gamma;
+    cl_event gate;
+} late;
+
+static int fill_then_open(void *data) {
+    const late *l = data;
+    pause_ms(50);
+    for (int c = 0; c < 3; c++) l->gamma[c] = (float)(c + 2);
+    return clSetUserEventStatus(l->gate, CL_COMPLETE) == CL_SUCCESS ? 0 : 1;
+}
+
+START_TEST(a_host_call_reads_its_arrays_after_its_wait_list) {
+    const float x[12] = {1, 10, 100, 2, 20, 300, 3, 30, 200, 4, 40, 400}, right_gamma[3] = {2, 3, 4};
+    float gamma[3] = {0}, y[12], right[12];
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    config.rank = 2, config.dims = (const size_t[]){4, 3};
+    clbn_plan *plan = plan_of(tested(), &config);
+    clbn_forward_args args = {.x = clbn_host(x), .y = clbn_host(right), .gamma = clbn_host(right_gamma)};
+    ck_clbn(clbn_forward_training(plan, NULL, &args, 0, NULL, NULL));
+    late l = {gamma, gate_of(tested_context())};
+    thrd_t thread;
+    int result = 1;
+    ck_assert_int_eq(thrd_create(&thread, fill_then_open, &l), thrd_success);
+    args.y = clbn_host(y), args.gamma = clbn_host(gamma);
+    ck_clbn(clbn_forward_training(plan, NULL, &args, 1, &l.gate, NULL));
+    ck_assert_int_eq(thrd_join(thread, &result), thrd_success);
+    ck_assert_int_eq(result, 0);
+    ck_assert_mem_eq(y, right, sizeof y);
+    clReleaseEvent(l.gate);
+    clbn_plan_destroy(plan);
+}
+END_TEST
+
+void add_waits(TCase *tests) {
+    tcase_add_test(tests, a_call_does_not_wait_for_what_is_not_clbns);
+    tcase_add_test(tests, a_host_call_reads_its_arrays_after_its_wait_list);
+}
