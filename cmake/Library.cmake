@@ -37,8 +37,10 @@ target_include_directories(clbn
   PRIVATE src)
 # An installed static library names OpenMP's runtime by name (gomp, omp), so that a project in C++ alone, or with another
 # compiler, links it without asking what OpenMP is.
-target_link_libraries(clbn PUBLIC OpenCL::OpenCL
-  PRIVATE $<BUILD_INTERFACE:OpenMP::OpenMP_C> $<INSTALL_INTERFACE:${OpenMP_C_LIB_NAMES}> m)
+target_link_libraries(clbn PUBLIC OpenCL::OpenCL PRIVATE $<BUILD_INTERFACE:OpenMP::OpenMP_C> m)
+foreach(library ${OpenMP_C_LIB_NAMES})
+  target_link_libraries(clbn PRIVATE $<INSTALL_INTERFACE:${library}>)
+endforeach()
 target_compile_definitions(clbn PRIVATE CLBN_BUILDING)
 if(NOT BUILD_SHARED_LIBS)
   target_compile_definitions(clbn PUBLIC CLBN_STATIC)

@@ -114,6 +114,29 @@ START_TEST(var_0_with_epsilon_0_gives_inv_std_0) {
 }
 END_TEST
 
+/* inv_std is what the formula gives, 0, and y what is left of it. */
+START_TEST(an_infinite_running_variance_gives_beta) {
+    test_case of = case_of(3, 11, 5, NORMAL);
+    batch b;
+    batch_make(&b, &of, 0);
+    for (size_t c = 0; c < b.shape.channels; c++) b.running_var[c] = INFINITY;
+    way w = plain_way(ON_HOST);
+    for (int rule = 0; rule < 2; rule++) {
+        w.epsilon_rule = (clbn_epsilon_rule)rule;
+        clbn_config config = config_of(&b, &w, NULL);
+        clbn_plan *plan = plan_of(tested(), &config);
+        scene s;
+        scene_make(&s, &b, &w, INFERENCE, tested_queue(), plan, "");
+        result got = scene_run(&s, plan, NULL);
+        for (size_t c = 0; c < b.shape.channels; c++) ck_assert_float_eq(got.inv_std[c], 0);
+        for (size_t i = 0; i < b.count; i++) ck_assert_float_eq(got.y[i], b.beta[i / 5 % 11]);
+        scene_free(&s);
+        clbn_plan_destroy(plan);
+    }
+    batch_free(&b);
+}
+END_TEST
+
 /* The running variance takes in a 0 where biased, and stays where unbiased: 0 / (n - 1) is no number. */
 static void must_be_of_one_value(const scene *s, const result *r) {
     for (size_t c = 0; c < s->b->shape.channels; c++) {
@@ -229,6 +252,7 @@ void add_edges(TCase *tests) {
     tcase_add_test(tests, training_of_a_constant_channel_gives_beta_exactly);
     tcase_add_test(tests, inference_at_the_mean_gives_beta_exactly);
     tcase_add_test(tests, var_0_with_epsilon_0_gives_inv_std_0);
+    tcase_add_test(tests, an_infinite_running_variance_gives_beta);
     tcase_add_test(tests, one_value_a_channel_gives_beta_and_a_biased_variance_of_0);
     tcase_add_test(tests, a_batch_of_zero_is_success_and_touches_nothing);
     tcase_add_test(tests, a_negative_running_var_gives_what_the_formula_gives);

@@ -53,6 +53,8 @@ END_TEST
     XX("a negative epsilon", c->epsilon = -1e-5, INVALID_VALUE, "epsilon")                                  \
     XX("a smallest negative epsilon", c->epsilon = -5e-324, INVALID_VALUE, "epsilon")                       \
     XX("an epsilon of NaN", c->epsilon = NAN, INVALID_VALUE, "epsilon")                                     \
+    XX("an epsilon that is no normal float", c->epsilon = 1e-39, INVALID_VALUE, "epsilon")                  \
+    XX("an epsilon past float", c->epsilon = 1e39, INVALID_VALUE, "epsilon")                                \
     XX("an epsilon of infinity", c->epsilon = INFINITY, INVALID_VALUE, "epsilon")                           \
     XX("an unknown dtype", c->dtype = (clbn_dtype)77, INVALID_ARGUMENT, "dtype")                            \
     XX("an unknown epsilon rule", c->epsilon_rule = (clbn_epsilon_rule)2, INVALID_ARGUMENT, "epsilon_rule") \

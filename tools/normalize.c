@@ -79,9 +79,13 @@ static int read_inputs(forward *f, const options *o) {
     TRY(read_if_named("--running-var", o->running_var, channels, &f->running_var));
     TRY(make_if_asked("--running-mean-out", o->running_mean_out, channels, 0, &f->running_mean));
     TRY(make_if_asked("--running-var-out", o->running_var_out, channels, 1, &f->running_var));
-    /* A batch without values has no statistics: the library leaves these as they are. */
+    /* A batch without values has no statistics of its own: the library leaves these as they are. */
     TRY(make_if_asked("--mean-out", o->mean_out, channels, NAN, &f->mean));
     TRY(make_if_asked("--var-out", o->var_out, channels, NAN, &f->var));
+    for (size_t c = 0; c < channels && o->mode == MODE_INFERENCE; c++) {
+        if (f->mean.data) ((float *)f->mean.data)[c] = ((const float *)f->running_mean.data)[c];
+        if (f->var.data) ((float *)f->var.data)[c] = ((const float *)f->running_var.data)[c];
+    }
     return make_if_asked("--inv-std-out", o->inv_std_out, channels, NAN, &f->inv_std);
 }
 
