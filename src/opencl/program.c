@@ -25,7 +25,7 @@ static void tell_log(const clbn_device *device, cl_program program, cl_int code,
     if (code != CL_SUCCESS) {
         clbn_tell(device, CLBN_ERROR_KERNEL_BUILD, code, "clBuildProgram gave %s on %s with \"%s\"; its log: %s",
                   clbn_cl_name(code), device->info.device, options, blank ? "(empty)" : log);
-    } else if (!blank) {
+    } else if (!blank && strstr(log, "warning")) { /* some compilers log how they got on */
         clbn_tell(device, CLBN_SUCCESS, 0, "the compiler of %s says: %s", device->info.device, log);
     }
     free(log);
