@@ -221,12 +221,22 @@ START_TEST(a_wait_list_or_event_that_does_not_fit_is_refused) {
 }
 END_TEST
 
+START_TEST(a_channel_that_kernels_cannot_count_is_refused_by_name) {
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    clbn_plan *plan = NULL;
+    config.rank = 1, config.axis = CLBN_AXIS_NONE, config.dims = (const size_t[]){(size_t)1 << 42};
+    must_refuse(clbn_plan_create(tested(), &config, &plan), CLBN_ERROR_UNSUPPORTED, "split-planes", "2^42 values a channel");
+    ck_assert_ptr_null(plan);
+}
+END_TEST
+
 void add_opencl_refusals(TCase *tests) {
     tcase_add_unchecked_fixture(tests, open_the_other_context, close_the_other_context);
     tcase_add_test(tests, a_buffer_that_ends_too_early_is_refused);
     tcase_add_test(tests, a_buffer_of_another_context_is_refused);
     tcase_add_test(tests, a_buffer_whose_flags_forbid_the_use_is_refused);
     tcase_add_test(tests, an_image_is_refused);
+    tcase_add_test(tests, a_channel_that_kernels_cannot_count_is_refused_by_name);
     tcase_add_test(tests, overlapping_parts_of_one_buffer_are_refused_and_others_are_not);
     tcase_add_test(tests, a_workspace_that_does_not_fit_is_refused);
     tcase_add_test(tests, a_queue_of_another_context_is_refused);

@@ -215,7 +215,7 @@ static void planes_apply(const clbn_plan *plan, const float *x, float *y, const 
     for (size_t first = 0; first < planes; first += each) {
         for (size_t plane = first; plane < clbn_min(first + each, planes); plane++) {
             const size_t start = plane * s->inner;
-            state->loops->planes_apply(x + start, y + start, 1, 0, s->inner, constants[plane % s->channels],
+            state->loops->planes_apply(x + start, y + start, 1, s->inner, s->inner, constants[plane % s->channels],
                                        state->stream && x != y);
         }
     }

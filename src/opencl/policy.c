@@ -78,7 +78,7 @@ static bool suits(const clbn_variant *v, const clbn_shape *s, const clbn_opencl 
     return v->alone == cl->whole_vectors && v->columns == columns && can(v, s, cl) && (!v->fused || suits_fused(v, s, cl));
 }
 
-/* The first variant that suits; else, as where a slice is large, the first that can. */
+/* The first variant that suits. Where none can, the general one, for its refusal. */
 static const clbn_variant *choose(const clbn_shape *s, const clbn_opencl *cl) {
     for (size_t i = 0; i < VARIANTS; i++) {
         if (suits(&variants[i], s, cl)) return &variants[i];
@@ -161,7 +161,7 @@ static clbn_cut cut_columns(const clbn_shape *s, const clbn_opencl *cl, const cl
     const size_t vec = state->tile.vec, width = s->channels * s->inner;
     clbn_cut cut = {1, 1, 1, s->outer, 1, 0, 1, 1};
     if (!state->tile.alone) {
-        const size_t room = cl->local_bytes / (6 * sizeof(float) * vec); /* work-items whose columns fit local memory */
+        const size_t room = cl->local_bytes / (CLBN_PARTS * sizeof(float) * vec); /* work-items whose columns fit local memory */
         cut.lx =
             clbn_min(clbn_min(power_of_two_from(clbn_ceil_div(width, vec)), COLUMN_LANES), clbn_min(group, cl->max_items[0]));
         cut.ly = clbn_min(clbn_max(clbn_min(group, room) / cut.lx, 1), cl->max_items[1]);
@@ -213,8 +213,8 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
     state->variant = variant ? named(variant) : choose(s, cl);
     CHECK(state->variant != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT,
           "variant is \"%s\"; clbn_variant_name lists those there are", variant);
-    CHECK(can(state->variant, s, cl), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu", variant,
-          s->outer, s->channels, s->inner);
+    CHECK(can(state->variant, s, cl), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu",
+          state->variant->name, s->outer, s->channels, s->inner);
     state->tile = state->variant->alone ? alone_tile : group_tile;
     state->columns = state->variant->columns ? s->inner : 1;
     if (s->elements == 0) return CLBN_SUCCESS;
@@ -229,7 +229,7 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
     state->past_caches = state->tile.alone && 2 * (double)bytes > 0.75 * (double)(cl->cache_bytes ? cl->cache_bytes : 1 << 24);
     if (!state->variant->fused) {
         state->constants_count = 4 * s->channels;
-        state->parts_count = 6 * state->work.chunks * s->channels * state->columns;
+        state->parts_count = CLBN_PARTS * state->work.chunks * s->channels * state->columns;
     }
     return CLBN_SUCCESS;
 }

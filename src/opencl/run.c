@@ -139,11 +139,9 @@ static void pass_planes(clbn_launch *launch, const call *c, const clbn_cut *cut)
 
 /* ------------------------------------------------------------------------------------------------------------ launches */
 
-enum { PARTS = 6 }; /* reals of a moments, as in kernels/common.cl */
-
 /* Reals of local memory behind a group whose work-items each merge so many moments. */
 static size_t scratch(const clbn_cl_plan *state, const clbn_cut *cut, size_t each) {
-    return state->tile.alone ? 1 : PARTS * cut->lx * cut->ly * each;
+    return state->tile.alone ? 1 : CLBN_PARTS * cut->lx * cut->ly * each;
 }
 
 static void add_moments(clbn_chain *chain, const call *c) {
