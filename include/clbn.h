@@ -2,7 +2,7 @@
  *
  * clbn: batch normalization for OpenCL pipelines, in C. This header is the whole contract.
  *
- *     y = gamma * (x - mean) * inv_std + beta        inv_std = 1 / sqrt(var + epsilon)
+ *     y = act(gamma * (x - mean) * inv_std + beta + residual)        inv_std = 1 / sqrt(var + epsilon)
  *
  * A DEVICE says where to run (an OpenCL device, or the CPU path). A PLAN, made once from a config and never changed, says
  * what to run: it turns dims and a channel axis into x[outer][channels][inner] and holds everything that takes time to
@@ -10,14 +10,19 @@
  * event; they compile nothing, allocate no memory object and wait for nothing when every buffer is a cl_mem.
  *
  * Glossary, used in every name below:
- *   x, y                    the batch and its normalized form; outer * channels * inner elements of the plan's dtype
+ *   x, y                    the batch and its normalized form; outer * channels * inner elements, of dtype and y_dtype
+ *   dx, dy, dgamma, ...     the gradient of the loss by x, by y, by gamma, ...
+ *   act, residual           the activation, applied last, and what is added before it, shaped as y
+ *   mask                    one bit an element: on which side of the activation's kink y lies
  *   outer, channels, inner  products of the dims before, at and after the channel axis
- *   gamma, beta             scale and shift, one float a channel
+ *   real                    the type of everything per channel: float; double where x or y is float64
+ *   gamma, beta             scale and shift, one real a channel
  *   mean, var               of one channel over outer * inner elements; var is the biased one (divided by n) unless said
  *   inv_std                 what (x - mean) is multiplied with, without gamma: see clbn_epsilon_rule
  *   running_*               statistics of the population, gathered from batches:
  *                           running = (1 - update_weight) * running + update_weight * batch
  *   saved_*                 statistics of this call, kept for the backward pass
+ *   part, parts             statistics of a share of a batch, from which those of the whole are merged
  *   count, _bytes           sizes; offsets and counts are in elements unless a name ends in _bytes
  *
  * Threads: a device or a plan may be used by any number of threads at once; create and destroy are the only functions
@@ -179,7 +184,41 @@ CLBN_API clbn_status clbn_device_get_cl(const clbn_device *device, cl_context *c
 /* As config.axis: no channel axis, all elements are one channel. */
 #define CLBN_AXIS_NONE INT_MIN
 
-typedef enum clbn_dtype { CLBN_F32 = 0 } clbn_dtype;
+/* How elements are stored. All arithmetic is in real; storing rounds to nearest, ties to even; what a 16-bit type cannot hold
+ * becomes infinite. 16-bit types need nothing of the device, CLBN_F64 needs has_fp64. */
+typedef enum clbn_dtype {
+    CLBN_AS_X = -1, /* of y_dtype only: the same as dtype */
+    CLBN_F32 = 0,
+    CLBN_F16 = 1,  /* IEEE 754 binary16 */
+    CLBN_BF16 = 2, /* the upper half of a binary32 */
+    CLBN_F64 = 3
+} clbn_dtype;
+
+/* Bytes of one element; 0 for what is no storage type. */
+CLBN_API size_t clbn_dtype_bytes(clbn_dtype dtype);
+
+/* What is applied last, to v. At a kink the derivative is that of the lower side, so relu'(0) = 0. NaN passes each of them. */
+typedef enum clbn_activation {
+    CLBN_IDENTITY = 0,
+    CLBN_RELU = 1,       /* v > 0 ? v : 0 */
+    CLBN_LEAKY_RELU = 2, /* v > 0 ? v : slope * v */
+    CLBN_CLIP = 3,       /* v between low and high: relu6 is 0 and 6 */
+    CLBN_SILU = 4,       /* v / (1 + exp(-v)) */
+    CLBN_CUSTOM = 5      /* the caller's own: see clbn_custom_activation */
+} clbn_activation;
+
+/* out[i] = f(v[i]), i below count. It is called by several threads at once. */
+typedef void (*clbn_activation_fn)(void *user_data, size_t count, const double *v, double *out);
+
+/* An activation that clbn does not know. value and derivative are OpenCL C expressions of `v`, one real (float; double where x
+ * or y is float64), of type real: "v * v", "1.0f / (1.0f + exp(-v))". They are compiled into the plan's kernels; an error in
+ * them is CLBN_ERROR_KERNEL_BUILD, with the compiler's words. A plan of the CPU path calls value_fn and derivative_fn instead.
+ * A plan needs the pair that its device uses, and copies what it needs. */
+typedef struct clbn_custom_activation {
+    const char *value, *derivative;
+    clbn_activation_fn value_fn, derivative_fn;
+    void *user_data; /* handed to both */
+} clbn_custom_activation;
 
 typedef enum clbn_epsilon_rule {
     CLBN_EPSILON_INSIDE = 0, /* inv_std = 1 / sqrt(var + epsilon): PyTorch, TensorFlow, ONNX, cuDNN */
@@ -194,31 +233,49 @@ typedef enum clbn_running_variance {
 
 typedef enum clbn_preset { CLBN_PRESET_PYTORCH = 0, CLBN_PRESET_TENSORFLOW = 1, CLBN_PRESET_ONNX = 2 } clbn_preset;
 
+/* Where element (i0, i1, ...) of a tensor lies: at i0 * strides[0] + i1 * strides[1] + ..., in elements, from its offset. Each
+ * array has rank entries, read only while the plan is made; NULL: dense, the last dim adjacent. The dims before the channel axis
+ * must be evenly spaced as one, and so those after it (a padded row pitch, a slice of the channels of a larger tensor, every
+ * second image; not a window cut from an image), and no two elements may share a place. What cannot be collapsed so is
+ * CLBN_ERROR_INVALID_DIMS. */
+typedef struct clbn_strides {
+    const size_t *x, *y, *residual, *dx, *dy, *dresidual;
+} clbn_strides;
+
 /* What a plan is made from. Start from clbn_config_preset; every field is literal (an epsilon of 0 means 0). */
 typedef struct clbn_config {
     unsigned rank;      /* 1 to CLBN_MAX_RANK */
     const size_t *dims; /* rank extents, slowest first, read only while the plan is made; an extent may be 0 */
     int axis;           /* the channel axis, the one that is kept; negative counts from the end; or CLBN_AXIS_NONE */
-    clbn_dtype dtype;   /* of x and y; everything per channel is float */
+    clbn_dtype dtype;   /* of x and dx */
+    clbn_dtype y_dtype; /* of y, dy, residual and dresidual: any other, or CLBN_AS_X */
     double epsilon;     /* 0, or a normal float; with var = 0 and epsilon = 0, inv_std is 0 */
     clbn_epsilon_rule epsilon_rule;
     clbn_running_variance running_variance;
     const char *variant; /* NULL: the plan chooses; else the name of one variant (docs/performance.md lists them), to force it */
+    clbn_activation activation;
+    double slope;                         /* of CLBN_LEAKY_RELU: any finite number */
+    double low, high;                     /* of CLBN_CLIP: low <= high, may be infinite */
+    const clbn_custom_activation *custom; /* of CLBN_CUSTOM */
+    int residual;                         /* 1: y = act(bn(x) + residual), and forward calls need it; 0: there is none */
+    int mask;                             /* 1: training keeps .mask, which backward then reads instead of the residual; for
+                                           * CLBN_RELU, CLBN_LEAKY_RELU and CLBN_CLIP */
+    clbn_strides strides;
 } clbn_config;
 
 /*             epsilon  rule    running variance  update_weight (clbn_preset_update_weight)
  * PYTORCH     1e-5     inside  unbiased          0.1
  * TENSORFLOW  1e-3     inside  biased            0.01 (Keras' momentum 0.99)
  * ONNX        1e-5     inside  biased            0.1  (ONNX' momentum 0.9)
- * rank 0, dims NULL, axis 1, float32. An unknown preset gives PYTORCH's. */
+ * rank 0, dims NULL, axis 1, float32, y as x, identity, no residual, no mask, dense. An unknown preset gives PYTORCH's. */
 CLBN_API clbn_config clbn_config_preset(clbn_preset preset);
 CLBN_API double clbn_preset_update_weight(clbn_preset preset);
 
 typedef struct clbn_plan clbn_plan;
 
 /* Make a plan: checks the config, chooses kernels and launches, compiles. *plan is NULL after an error.
- * Errors: INVALID_DIMS, INVALID_VALUE, INVALID_ARGUMENT, UNSUPPORTED (a forced variant that does not fit), KERNEL_BUILD, the
- * OUT_OF_* ones, OPENCL. The plan keeps its device alive. */
+ * Errors: INVALID_DIMS, INVALID_VALUE, INVALID_ARGUMENT, UNSUPPORTED (float64 on a device without it, a mask for an activation
+ * that has none, a forced variant that does not fit), KERNEL_BUILD, the OUT_OF_* ones, OPENCL. The plan keeps its device alive. */
 CLBN_API clbn_status clbn_plan_create(clbn_device *device, const clbn_config *config, clbn_plan **plan);
 
 /* NULL is fine; safe while enqueued work is still running. */
@@ -229,9 +286,16 @@ typedef struct clbn_plan_info {
     const char *variant; /* how a batch is reduced here; lives as long as the plan. Inference is its apply step */
     unsigned training_launches, inference_launches, moments_launches; /* kernels one call enqueues; 0 on the CPU path */
     size_t workspace_bytes;                                           /* what .workspace must hold, see clbn_forward_args */
+    unsigned backward_launches;                                       /* of clbn_backward_training with saved statistics */
+    clbn_dtype dtype, y_dtype;                                        /* of x and of y; never CLBN_AS_X */
+    clbn_dtype channel_dtype;                                         /* real: CLBN_F32 or CLBN_F64 */
 } clbn_plan_info;
 
 CLBN_API clbn_status clbn_plan_query(const clbn_plan *plan, clbn_plan_info *info);
+
+/* Bytes of .mask: about one bit an element; 0 where the config has no mask. How bits are laid out is the plan's own affair: a
+ * mask is for the plan that wrote it, or one made from the same config on the same device. */
+CLBN_API size_t clbn_plan_mask_bytes(const clbn_plan *plan);
 
 /* The names that config.variant takes, in the order in which plans on OpenCL devices try them; NULL past the last. */
 CLBN_API const char *clbn_variant_name(size_t index);
@@ -245,7 +309,7 @@ typedef struct clbn_buffer {
     clbn_buffer_kind kind;
     cl_mem mem;
     void *host;
-    size_t offset; /* in elements of the argument's type, from the start of mem or host */
+    size_t offset; /* in elements of the argument's type (mask, workspace: bytes), from the start of mem or host */
 } clbn_buffer;
 
 /* An OpenCL buffer of the plan's context, from element offset on. A NULL mem is an absent buffer. */
@@ -271,11 +335,12 @@ static inline clbn_buffer clbn_host(const void *pointer) {
  *     &(clbn_forward_args){ .x = clbn_mem(x, 0), .y = clbn_mem(y, 0), .gamma = clbn_mem(gamma, 0) }
  * Memory: cl_mem and host pointers may be mixed by argument; a plan of the CPU path takes host pointers only. Read-only
  * inputs are never written. Buffers must not overlap, within one cl_mem, sub-buffers of one parent or host memory, unless
- * both are only read; the one exception is in place: y may be exactly x.
+ * both are only read, or their strides interleave without touching. In place: y may be exactly x, or exactly residual, where
+ * types are of one size and strides the same.
  *
- * saved_mean_lo is what rounding the mean to float left: the mean is saved_mean + saved_mean_lo. Without it a backward pass
+ * saved_mean_lo is what rounding the mean to real left: the mean is saved_mean + saved_mean_lo. Without it a backward pass
  * is accurate only up to |mean| / sigma = 10.
- * workspace is a cl_mem that holds at least workspace_bytes from its offset (counted in bytes here, a multiple of 4), undefined
+ * workspace is a cl_mem that holds at least workspace_bytes from its offset (counted in bytes here, a multiple of a real's), undefined
  * afterwards. Absent: the plan's own is used, and calls that share it run one after the other, chained by events: do not gate
  * such a call by a user event that a later call must complete. The plan holds on to the last such call's queue and event until
  * it is destroyed. A plan whose workspace_bytes is 0 needs none.
@@ -284,16 +349,23 @@ static inline clbn_buffer clbn_host(const void *pointer) {
 typedef struct clbn_forward_args {
     clbn_buffer x;             /* in: outer * channels * inner elements; required */
     clbn_buffer y;             /* out: as x. In training it may be absent: statistics only */
-    clbn_buffer gamma;         /* in: channels floats; absent: 1 */
-    clbn_buffer beta;          /* in: channels floats; absent: 0 */
-    clbn_buffer running_mean;  /* channels floats. Training: in and out, may be absent. Inference: in, required */
+    clbn_buffer gamma;         /* in: channels reals; absent: 1 */
+    clbn_buffer beta;          /* in: channels reals; absent: 0 */
+    clbn_buffer running_mean;  /* channels reals. Training: in and out, may be absent. Inference: in, required */
     clbn_buffer running_var;   /* likewise */
-    clbn_buffer saved_mean;    /* out: channels floats, the mean that was used, rounded to float; may be absent */
-    clbn_buffer saved_mean_lo; /* out: channels floats, see above; may be absent */
-    clbn_buffer saved_var;     /* out: channels floats, the biased variance that was used; may be absent */
-    clbn_buffer saved_inv_std; /* out: channels floats; may be absent */
+    clbn_buffer saved_mean;    /* out: channels reals, the mean that was used, rounded to real; may be absent */
+    clbn_buffer saved_mean_lo; /* out: channels reals, see above; may be absent */
+    clbn_buffer saved_var;     /* out: channels reals, the biased variance that was used; may be absent */
+    clbn_buffer saved_inv_std; /* out: channels reals; may be absent */
     clbn_buffer workspace;     /* scratch, see above; may be absent */
     double update_weight;      /* used in training where running_* are given */
+    clbn_buffer residual;      /* in: as y; required by a plan with a residual that writes y, else absent */
+    clbn_buffer mask;          /* out: clbn_plan_mask_bytes bytes. Training of a plan with a mask that writes y: required;
+                                * inference: may be absent */
+    int skip_nonfinite;        /* 1: a channel whose mean or variance is not finite leaves its running statistics as they were */
+    clbn_buffer parts, counts; /* in, training: normalize by the statistics of these parts, merged in their order, instead of
+                                * x's own; see clbn_moments_part */
+    size_t part_count;         /* how many parts and counts there are */
 } clbn_forward_args;
 
 /* Normalize by the statistics of this batch; update the running ones.
@@ -306,7 +378,8 @@ typedef struct clbn_forward_args {
  * CPU path: host pointers only, queue and event NULL, no wait list; OpenMP threads do the work.
  *
  * Source: Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1; formulas and edge cases: docs/semantics.md.
- * One value a channel gives y = beta; no value (an extent of 0) is success, touches no output and needs no buffers. NaN and Inf
+ * One value a channel gives y = act(beta + residual); no value (an extent of 0) is success, touches no output and needs no
+ * buffers (statistics of parts aside). NaN and Inf
  * stay in their channel. Errors: MISSING_BUFFER, WRONG_MEMORY, BUFFER_TOO_SMALL, OVERLAP, INVALID_VALUE, INVALID_QUEUE,
  * INVALID_WAIT_LIST, INVALID_ARGUMENT, the OUT_OF_* ones, OPENCL; after these nothing was enqueued and nothing written.
  * INCOMPLETE: y and saved_* undefined; running_* untouched, as the last launch moves them (unless it is the reading back into a
@@ -314,24 +387,159 @@ typedef struct clbn_forward_args {
 CLBN_API clbn_status clbn_forward_training(const clbn_plan *plan, cl_command_queue queue, const clbn_forward_args *args,
                                            cl_uint n_wait, const cl_event *wait_list, cl_event *event);
 
-/* Normalize by the running statistics: y = gamma * (x - running_mean) * inv_std(running_var) + beta. running_* are only read
- * and required, as is y; update_weight is not used; saved_* get the statistics used (saved_mean_lo 0). Otherwise as
+/* Normalize by the running statistics: y = act(gamma * (x - running_mean) * inv_std(running_var) + beta + residual). running_*
+ * are only read and required, as is y; update_weight, skip_nonfinite and parts are not used; saved_* get the statistics used
+ * (saved_mean_lo 0). Otherwise as
  * clbn_forward_training. A negative running_var gives what the formula gives: NaN, where running_var + epsilon < 0. */
 CLBN_API clbn_status clbn_forward_inference(const clbn_plan *plan, cl_command_queue queue, const clbn_forward_args *args,
                                             cl_uint n_wait, const cl_event *wait_list, cl_event *event);
+
+/* Bits of clbn_backward_args.accumulate: this gradient is added to what its buffer holds, instead of replacing it. */
+#define CLBN_ACCUMULATE_DX        1u
+#define CLBN_ACCUMULATE_DGAMMA    2u
+#define CLBN_ACCUMULATE_DBETA     4u
+#define CLBN_ACCUMULATE_DRESIDUAL 8u
+
+/* The arguments of one backward call; zero means absent, and each gradient may be, though not all. With g the gradient behind
+ * the activation, g = dy * act'(v), v = gamma * (x - mean) * inv_std + beta + residual, and sums over a channel's n values:
+ *     dresidual = g      dbeta = sum(g)      dgamma = inv_std * sum(g * (x - mean))
+ *     dx = gamma * inv_std * (g - sum(g) / n - (x - mean) * inv_std^2 * sum(g * (x - mean)) / n)     training, epsilon inside
+ *     dx = gamma * inv_std * g                                                                       inference
+ * Where act'(v) is 0, g is 0 whatever dy holds.
+ * What v needs must be given as it was to the forward call: gamma, beta and the residual; the statistics saved by it give the
+ * same v to the bit, and so the same side of a kink. A plan with a mask reads that instead, and needs no beta or residual.
+ * In place: dx may be exactly dy, or dresidual may (not both; not accumulating), as y and x in clbn_forward_args. */
+typedef struct clbn_backward_args {
+    clbn_buffer dy;        /* in: as y; required */
+    clbn_buffer x;         /* in: as it was given to forward; required, but not by inference that writes neither dgamma nor any
+                            * gradient through an activation without a mask */
+    clbn_buffer dx;        /* out: as x */
+    clbn_buffer dgamma;    /* out: channels reals */
+    clbn_buffer dbeta;     /* out: channels reals */
+    clbn_buffer dresidual; /* out: as y, in a plan with a residual */
+    unsigned accumulate;   /* CLBN_ACCUMULATE_* */
+    clbn_buffer gamma;     /* in: absent: 1 */
+    clbn_buffer beta;      /* in: absent: 0; used where v is computed again */
+    clbn_buffer residual;  /* in: required where v is computed again in a plan with a residual */
+    clbn_buffer mask;      /* in: required by a plan with a mask */
+    /* Training: what forward saved. All absent: computed again from x, one read more. Else saved_mean is required, and
+     * saved_inv_std (epsilon inside) or saved_var (outside), and saved_mean_lo should be there. */
+    clbn_buffer saved_mean, saved_mean_lo, saved_var, saved_inv_std;
+    clbn_buffer running_mean, running_var; /* inference: in, required */
+    clbn_buffer workspace;                 /* as in clbn_forward_args */
+    clbn_buffer parts, counts;             /* in, training: the sums of these parts, added in their order, instead of the call's
+                                            * own; saved_* are then required. See clbn_backward_part */
+    size_t part_count;
+    clbn_buffer part, count; /* out, of clbn_backward_part only */
+} clbn_backward_args;
+
+/* The gradients of clbn_forward_training, of which the batch's statistics are a part. Calls, threads, events and errors as
+ * there; after INCOMPLETE every output is undefined. An extent of 0: dgamma and dbeta are 0, or stay where they accumulate.
+ * One value a channel gives dx = 0; a constant channel dx = gamma * inv_std * (g - mean(g)).
+ * Source: Ioffe, Szegedy, 2015, section 3; for CLBN_EPSILON_OUTSIDE docs/semantics.md. */
+CLBN_API clbn_status clbn_backward_training(const clbn_plan *plan, cl_command_queue queue, const clbn_backward_args *args,
+                                            cl_uint n_wait, const cl_event *wait_list, cl_event *event);
+
+/* The gradients of clbn_forward_inference: the running statistics are constants (a frozen layer). saved_* and parts are not
+ * used. Otherwise as clbn_backward_training. */
+CLBN_API clbn_status clbn_backward_inference(const clbn_plan *plan, cl_command_queue queue, const clbn_backward_args *args,
+                                             cl_uint n_wait, const cl_event *wait_list, cl_event *event);
 
 /* Mean and biased variance of each channel, as tf.nn.moments. Each output may be absent, but not all. Otherwise as
  * clbn_forward_training. */
 typedef struct clbn_moments_args {
     clbn_buffer x;         /* in: outer * channels * inner elements; required */
-    clbn_buffer mean;      /* out: channels floats */
-    clbn_buffer mean_lo;   /* out: channels floats, what rounding mean to float left */
-    clbn_buffer var;       /* out: channels floats */
+    clbn_buffer mean;      /* out: channels reals */
+    clbn_buffer mean_lo;   /* out: channels reals, what rounding mean to real left */
+    clbn_buffer var;       /* out: channels reals */
     clbn_buffer workspace; /* as in clbn_forward_args */
 } clbn_moments_args;
 
 CLBN_API clbn_status clbn_moments(const clbn_plan *plan, cl_command_queue queue, const clbn_moments_args *args, cl_uint n_wait,
                                   const cl_event *wait_list, cl_event *event);
+
+/* -------------------------------------------------------------------------------------------------- statistics in parts
+ *
+ * A batch that is spread over devices, processes or calls is normalized as one: each holder takes the moments of its share (a
+ * part), all parts are brought together by whatever carries bytes, and each holder normalizes its share by all of them;
+ * backward does the same with its two sums. The result is that of the whole batch within the promised accuracy; the bits
+ * depend on how the batch was shared and on the order of the parts.
+ *
+ * A part is CLBN_PART_REALS * channels reals, CLBN_PART_REALS arrays of channels each, and one 64-bit count (cl_ulong, uint64_t)
+ * of values a channel:
+ *     of moments: the mean as hi + lo, the sum of squared deviations from it as hi + lo, and 0
+ *     of sums:    sum(g) as hi + lo, sum(g * (x - mean)) as hi + lo, and 0
+ * Parts lie one behind the other: parts[part_count][CLBN_PART_REALS][channels], counts[part_count]. A count may be 0 (its reals
+ * are then not looked at), counts may differ, and the plan's own share may be empty. */
+#define CLBN_PART_REALS 5
+
+typedef struct clbn_moments_part_args {
+    clbn_buffer x;         /* in: outer * channels * inner elements; required, unless there are none */
+    clbn_buffer part;      /* out: CLBN_PART_REALS * channels reals; required */
+    clbn_buffer count;     /* out: 1 cl_ulong; required */
+    clbn_buffer workspace; /* as in clbn_forward_args */
+} clbn_moments_part_args;
+
+/* The moments of this share of a batch. Hand all parts to clbn_forward_training of a plan with the share's dims. */
+CLBN_API clbn_status clbn_moments_part(const clbn_plan *plan, cl_command_queue queue, const clbn_moments_part_args *args,
+                                       cl_uint n_wait, const cl_event *wait_list, cl_event *event);
+
+/* This share's part of backward's two sums, from dy, x, the saved_* of the whole batch (required) and what v needs; dgamma and
+ * dbeta, where given, get this share's own. Hand all parts to clbn_backward_training, whose dgamma and dbeta are then the whole
+ * batch's. args.part and args.count are required; dx, dresidual and parts must be absent. */
+CLBN_API clbn_status clbn_backward_part(const clbn_plan *plan, cl_command_queue queue, const clbn_backward_args *args,
+                                        cl_uint n_wait, const cl_event *wait_list, cl_event *event);
+
+typedef struct clbn_merge_args {
+    clbn_buffer parts;  /* in: part_count * CLBN_PART_REALS * channels reals; required */
+    clbn_buffer counts; /* in: part_count cl_ulongs; required */
+    size_t part_count;  /* at least 1 */
+    clbn_buffer part;   /* out: CLBN_PART_REALS * channels reals; required */
+    clbn_buffer count;  /* out: 1 cl_ulong; required */
+} clbn_merge_args;
+
+/* Merge parts into one, in their order: of moments (Chan, Golub, LeVeque, 1983), or of backward's sums. Of the plan only the
+ * channels and the type matter. */
+CLBN_API clbn_status clbn_moments_merge(const clbn_plan *plan, cl_command_queue queue, const clbn_merge_args *args,
+                                        cl_uint n_wait, const cl_event *wait_list, cl_event *event);
+CLBN_API clbn_status clbn_backward_merge(const clbn_plan *plan, cl_command_queue queue, const clbn_merge_args *args,
+                                         cl_uint n_wait, const cl_event *wait_list, cl_event *event);
+
+/* ------------------------------------------------------------------------------------------------- running statistics alone */
+
+typedef struct clbn_update_args {
+    clbn_buffer mean;         /* in: channels reals, the batch's, as saved_mean; required with running_mean */
+    clbn_buffer var;          /* in: channels reals, the batch's biased variance, as saved_var; required with running_var */
+    clbn_buffer running_mean; /* in and out: channels reals; one of the two may be absent */
+    clbn_buffer running_var;
+    double update_weight; /* as in clbn_forward_args */
+    uint64_t count;       /* values a channel behind var; 0: the plan's outer * inner */
+    int skip_nonfinite;   /* as in clbn_forward_args */
+} clbn_update_args;
+
+/* The update of the running statistics that clbn_forward_training makes, by itself: for who runs a forward pass twice
+ * (checkpointing) or decides later whether a batch counts. A count of 1 leaves an unbiased running variance as it is. */
+CLBN_API clbn_status clbn_update_running(const clbn_plan *plan, cl_command_queue queue, const clbn_update_args *args,
+                                         cl_uint n_wait, const cl_event *wait_list, cl_event *event);
+
+/* ---------------------------------------------------------------------------------------------------------------- folding */
+
+/* The plan's dims are the weight's, its channel axis is the axis of output channels: 0 for [out, in, ...], -1 for [..., out]. */
+typedef struct clbn_fold_args {
+    clbn_buffer weight;                    /* in: as x; required */
+    clbn_buffer bias;                      /* in: channels reals, of the layer; absent: 0 */
+    clbn_buffer gamma, beta;               /* in: of the normalization; absent: 1, 0 */
+    clbn_buffer running_mean, running_var; /* in: channels reals; required */
+    clbn_buffer folded_weight;             /* out: as y; may be exactly weight; required */
+    clbn_buffer folded_bias;               /* out: channels reals; may be exactly bias; required */
+} clbn_fold_args;
+
+/* Fold an inference-time normalization into the linear or convolution layer before it:
+ *     folded_weight = weight * gamma * inv_std      folded_bias = (bias - running_mean) * gamma * inv_std + beta
+ * so that folded_weight * input + folded_bias is clbn_forward_inference of weight * input + bias. Needs a plan without
+ * activation, residual and mask (UNSUPPORTED). Otherwise as clbn_forward_inference. */
+CLBN_API clbn_status clbn_fold(const clbn_plan *plan, cl_command_queue queue, const clbn_fold_args *args, cl_uint n_wait,
+                               const cl_event *wait_list, cl_event *event);
 
 #ifdef __cplusplus
 }

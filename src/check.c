@@ -5,48 +5,93 @@
  */
 #include "internal.h"
 
-static clbn_status check_slot(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, clbn_region *region) {
-    const clbn_buffer buffer = run->buffers[slot];
-    const char *name = run->verb->slots[slot].name;
-    const clbn_access access = run->verb->slots[slot].access;
-    *region = (clbn_region){0};
-    if (access == CLBN_UNUSED) return CLBN_SUCCESS;
-    CHECK(buffer.kind == CLBN_BUFFER_ABSENT || buffer.kind == CLBN_BUFFER_MEM || buffer.kind == CLBN_BUFFER_HOST, plan->device,
-          CLBN_ERROR_INVALID_ARGUMENT, "%s has the buffer kind %d; make it with clbn_mem or clbn_host", name, (int)buffer.kind);
-    CHECK(buffer.kind != CLBN_BUFFER_ABSENT || !run->verb->slots[slot].required, plan->device, CLBN_ERROR_MISSING_BUFFER,
-          "%s is absent; %s needs it", name, run->verb->name);
-    if (buffer.kind == CLBN_BUFFER_ABSENT) return CLBN_SUCCESS;
-
-    const size_t count = slot == CLBN_X || slot == CLBN_Y ? plan->shape.elements : plan->shape.channels;
-    if (buffer.kind == CLBN_BUFFER_MEM) {
-        CHECK(buffer.mem != NULL, plan->device, CLBN_ERROR_WRONG_MEMORY, "%s is a cl_mem that is NULL", name);
-        return plan->device->backend->check_buffer(plan, name, buffer, sizeof(float), count * sizeof(float), access, region);
-    }
+static clbn_status check_host(const clbn_plan *plan, const char *name, clbn_buffer buffer, size_t element_bytes, size_t count,
+                              clbn_region *region) {
     CHECK(buffer.host != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT, "%s is a host buffer with a NULL pointer", name);
-    CHECK((uintptr_t)buffer.host % sizeof(float) == 0, plan->device, CLBN_ERROR_WRONG_MEMORY,
-          "%s is at %p; a host pointer must be aligned to its type, %zu bytes", name, buffer.host, sizeof(float));
+    CHECK((uintptr_t)buffer.host % element_bytes == 0, plan->device, CLBN_ERROR_WRONG_MEMORY,
+          "%s is at %p; a host pointer must be aligned to its type, %zu bytes", name, buffer.host, element_bytes);
     const uintptr_t room = UINTPTR_MAX - (uintptr_t)buffer.host;
-    CHECK(buffer.offset <= room / sizeof(float) && count <= room / sizeof(float) - buffer.offset, plan->device,
+    CHECK(buffer.offset <= room / element_bytes && count <= room / element_bytes - buffer.offset, plan->device,
           CLBN_ERROR_BUFFER_TOO_SMALL, "%s needs %zu elements from offset %zu, past the end of the address space", name, count,
           buffer.offset);
-    region->begin = (uintptr_t)buffer.host + buffer.offset * sizeof(float);
-    region->end = region->begin + count * sizeof(float);
+    region->begin = (uintptr_t)buffer.host + buffer.offset * element_bytes;
+    region->end = region->begin + count * element_bytes;
     return CLBN_SUCCESS;
 }
 
+static clbn_status check_slot(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, clbn_region *region) {
+    const clbn_buffer buffer = run->buffers[slot];
+    const clbn_use *use = &run->uses[slot];
+    const bool no_tensor = slot < CLBN_TENSOR_COUNT && plan->shape.elements == 0;
+    *region = (clbn_region){0};
+    if (use->access == CLBN_UNUSED || no_tensor) return CLBN_SUCCESS;
+    CHECK(buffer.kind == CLBN_BUFFER_ABSENT || buffer.kind == CLBN_BUFFER_MEM || buffer.kind == CLBN_BUFFER_HOST, plan->device,
+          CLBN_ERROR_INVALID_ARGUMENT, "%s has the buffer kind %d; make it with clbn_mem or clbn_host", use->name,
+          (int)buffer.kind);
+    CHECK(buffer.kind != CLBN_BUFFER_ABSENT || !use->required, plan->device, CLBN_ERROR_MISSING_BUFFER,
+          "%s is absent; %s needs it", use->name, run->name);
+    if (buffer.kind == CLBN_BUFFER_ABSENT) return CLBN_SUCCESS;
+    const size_t bytes = clbn_slot_element_bytes(plan, slot), count = clbn_slot_elements(plan, run, slot);
+    if (buffer.kind == CLBN_BUFFER_HOST) return check_host(plan, use->name, buffer, bytes, count, region);
+    CHECK(buffer.mem != NULL, plan->device, CLBN_ERROR_WRONG_MEMORY, "%s is a cl_mem that is NULL", use->name);
+    return plan->device->backend->check_buffer(plan, use->name, buffer, bytes, count * bytes, use->access, region);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- overlaps */
+
 static bool regions_overlap(const clbn_region *a, const clbn_region *b) {
     return a->root == b->root && a->begin < b->end && b->begin < a->end;
+}
+
+/* Element for element the same memory: an output may replace these inputs. */
+static bool in_place(const clbn_plan *plan, const clbn_run *run, clbn_slot a, clbn_slot b, const clbn_region *p,
+                     const clbn_region *q) {
+    static const struct {
+        clbn_slot from, to;
+        unsigned accumulates;
+    } allowed[] = {{CLBN_X, CLBN_Y, 0},
+                   {CLBN_RESIDUAL, CLBN_Y, 0},
+                   {CLBN_DY, CLBN_DX, CLBN_ACCUMULATE_DX},
+                   {CLBN_DY, CLBN_DRESIDUAL, CLBN_ACCUMULATE_DRESIDUAL},
+                   {CLBN_BIAS, CLBN_FOLDED_BIAS, 0}};
+    if (p->begin != q->begin || p->end != q->end) return false;
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
+        const clbn_slot from = allowed[i].from, to = allowed[i].to;
+        if (!(a == from && b == to) && !(a == to && b == from)) continue;
+        if ((run->accumulate & allowed[i].accumulates) != 0) return false;
+        if (from >= CLBN_TENSOR_COUNT) return true;
+        const clbn_view *v = &plan->views[from], *w = &plan->views[to];
+        return clbn_slot_element_bytes(plan, from) == clbn_slot_element_bytes(plan, to) && v->outer == w->outer &&
+               v->channel == w->channel && v->unit == w->unit;
+    }
+    return false;
+}
+
+/* Rows that lie the same distance apart and interleave without touching: two slices of one larger tensor. */
+static bool interleave(const clbn_plan *plan, clbn_slot a, clbn_slot b, const clbn_region *p, const clbn_region *q) {
+    if (a >= CLBN_TENSOR_COUNT || b >= CLBN_TENSOR_COUNT || plan->shape.outer < 2) return false;
+    const size_t bytes_a = clbn_slot_element_bytes(plan, a), bytes_b = clbn_slot_element_bytes(plan, b);
+    const clbn_view *v = &plan->views[a], *w = &plan->views[b];
+    const size_t period = v->outer * bytes_a, rest = plan->shape.outer - 1;
+    if (period == 0 || period != w->outer * bytes_b) return false;
+    if (v->span <= rest * v->outer || w->span <= rest * w->outer) return false; /* not row by row */
+    const size_t row_a = (v->span - rest * v->outer) * bytes_a, row_b = (w->span - rest * w->outer) * bytes_b;
+    const bool a_first = p->begin <= q->begin;
+    const size_t apart = (a_first ? q->begin - p->begin : p->begin - q->begin) % period;
+    return apart >= (a_first ? row_a : row_b) && apart + (a_first ? row_b : row_a) <= period;
 }
 
 static clbn_status check_overlaps(const clbn_plan *plan, const clbn_run *run, const clbn_region *regions) {
     for (int a = 0; a < CLBN_SLOT_COUNT; a++) {
         for (int b = a + 1; b < CLBN_SLOT_COUNT; b++) {
             const clbn_region *p = &regions[a], *q = &regions[b];
-            const bool in_place = a == CLBN_X && b == CLBN_Y && p->begin == q->begin && p->end == q->end;
-            const bool written = ((run->verb->slots[a].access | run->verb->slots[b].access) & CLBN_WRITE) != 0;
-            CHECK(in_place || !written || !regions_overlap(p, q), plan->device, CLBN_ERROR_OVERLAP,
-                  "%s and %s overlap, and one of them is written; only y may be the same as x, exactly", run->verb->slots[a].name,
-                  run->verb->slots[b].name);
+            const bool written = ((run->uses[a].access | run->uses[b].access) & CLBN_WRITE) != 0;
+            if (!written || !regions_overlap(p, q)) continue;
+            CHECK(in_place(plan, run, (clbn_slot)a, (clbn_slot)b, p, q) || interleave(plan, (clbn_slot)a, (clbn_slot)b, p, q),
+                  plan->device, CLBN_ERROR_OVERLAP,
+                  "%s and %s overlap, and one of them is written; only an output that clbn.h allows in place may be exactly its "
+                  "input",
+                  run->uses[a].name, run->uses[b].name);
         }
     }
     return CLBN_SUCCESS;
@@ -57,14 +102,15 @@ static clbn_status check_workspace(const clbn_plan *plan, const clbn_run *run, c
     if (run->workspace.kind == CLBN_BUFFER_ABSENT) return CLBN_SUCCESS;
     CHECK(run->workspace.kind == CLBN_BUFFER_MEM, plan->device, CLBN_ERROR_WRONG_MEMORY,
           "workspace is not a cl_mem; make it with clbn_mem, or leave it absent");
-    CHECK(run->workspace.offset % sizeof(float) == 0, plan->device, CLBN_ERROR_INVALID_ARGUMENT,
-          "workspace has the offset %zu; it counts bytes and must be a multiple of %zu", run->workspace.offset, sizeof(float));
+    const size_t real_bytes = clbn_dtype_bytes(plan->real_type);
+    CHECK(run->workspace.offset % real_bytes == 0, plan->device, CLBN_ERROR_INVALID_ARGUMENT,
+          "workspace has the offset %zu; it counts bytes and must be a multiple of %zu", run->workspace.offset, real_bytes);
     clbn_region workspace = {0};
     TRY(plan->device->backend->check_buffer(plan, "workspace", run->workspace, 1, plan->info.workspace_bytes, CLBN_UPDATE,
                                             &workspace));
     for (int slot = 0; slot < CLBN_SLOT_COUNT; slot++) {
         CHECK(!regions_overlap(&workspace, &regions[slot]), plan->device, CLBN_ERROR_OVERLAP, "workspace and %s overlap",
-              run->verb->slots[slot].name);
+              run->uses[slot].name);
     }
     return CLBN_SUCCESS;
 }

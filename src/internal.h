@@ -12,12 +12,19 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* x[outer][channels][inner], dense: element (o, c, i) is (o * channels + c) * inner + i. Only shape.c multiplies dims. */
+/* x[outer][channels][inner]. Only shape.c multiplies dims. */
 typedef struct clbn_shape {
     size_t outer, channels, inner;
     size_t elements; /* outer * channels * inner: addressable, in bytes too */
     size_t count;    /* values in a channel: outer * inner */
 } clbn_shape;
+
+/* Where a tensor of that shape has element (o, c, i): at o * outer + c * channel + i * unit elements from its offset. Strides of
+ * extents 1 are those of a dense tensor. */
+typedef struct clbn_view {
+    size_t outer, channel, unit;
+    size_t span; /* elements from the first to behind the last; 0 where there are none */
+} clbn_view;
 
 typedef struct clbn_backend clbn_backend;
 
@@ -30,55 +37,100 @@ struct clbn_device {
     void *state; /* the backend's own */
 };
 
+/* Every buffer that a call can name. The first are tensors, and have a view in the plan. */
+typedef enum clbn_slot {
+    CLBN_X, /* a weight to be folded, too */
+    CLBN_Y, /* a folded weight, too */
+    CLBN_RESIDUAL,
+    CLBN_DX,
+    CLBN_DY,
+    CLBN_DRESIDUAL,
+    CLBN_TENSOR_COUNT,
+    CLBN_GAMMA = CLBN_TENSOR_COUNT,
+    CLBN_BETA,
+    CLBN_DGAMMA,
+    CLBN_DBETA,
+    CLBN_RUNNING_MEAN,
+    CLBN_RUNNING_VAR,
+    CLBN_MEAN, /* the saved ones: written by forward, read by backward */
+    CLBN_MEAN_LO,
+    CLBN_VAR,
+    CLBN_INV_STD,
+    CLBN_BIAS,
+    CLBN_FOLDED_BIAS,
+    CLBN_PARTS,  /* in: part_count parts */
+    CLBN_COUNTS, /* in: their counts */
+    CLBN_PART,   /* out: one */
+    CLBN_COUNT,  /* out: its count */
+    CLBN_MASK,
+    CLBN_SLOT_COUNT
+} clbn_slot;
+
 struct clbn_plan {
     clbn_device *device;
     clbn_shape shape;
+    clbn_view views[CLBN_TENSOR_COUNT];
+    clbn_dtype x_type, y_type, real_type; /* of x and dx; of y, dy, residual and dresidual; of what is per channel */
     double epsilon;
     clbn_epsilon_rule epsilon_rule;
     clbn_running_variance running_variance;
+    clbn_activation activation;
+    double slope, low, high;
+    clbn_custom_activation custom; /* its texts are the plan's own */
+    bool residual, mask;
+    size_t mask_bytes; /* the backend's to say */
     clbn_plan_info info;
     void *state; /* the backend's own */
 };
 
 /* ------------------------------------------------------------------------------------------------------------- a call */
 
-/* Every buffer that a call can name. */
-typedef enum clbn_slot {
-    CLBN_X,
-    CLBN_Y,
-    CLBN_GAMMA,
-    CLBN_BETA,
-    CLBN_RUNNING_MEAN,
-    CLBN_RUNNING_VAR,
-    CLBN_MEAN,
-    CLBN_MEAN_LO,
-    CLBN_VAR,
-    CLBN_INV_STD,
-    CLBN_SLOT_COUNT
-} clbn_slot;
-
 typedef enum clbn_access { CLBN_UNUSED = 0, CLBN_READ = 1, CLBN_WRITE = 2, CLBN_UPDATE = 3 } clbn_access;
 
+typedef enum clbn_operation {
+    CLBN_FORWARD,       /* x to y, statistics of the batch, of parts (where PARTS is given) or of the population */
+    CLBN_MOMENTS,       /* x to MEAN, MEAN_LO, VAR */
+    CLBN_MOMENTS_PART,  /* x to PART, COUNT */
+    CLBN_MOMENTS_MERGE, /* PARTS, COUNTS to PART, COUNT */
+    CLBN_BACKWARD,      /* dy to dx, dgamma, dbeta, dresidual */
+    CLBN_BACKWARD_PART, /* dy to PART, COUNT, dgamma, dbeta */
+    CLBN_BACKWARD_MERGE,
+    CLBN_UPDATE_RUNNING, /* MEAN, VAR to RUNNING_* */
+    CLBN_FOLD            /* X, BIAS to Y, FOLDED_BIAS */
+} clbn_operation;
+
+/* Whose statistics normalize. */
 typedef enum clbn_statistics { CLBN_OF_BATCH, CLBN_OF_POPULATION } clbn_statistics;
 
-/* What a public run function asks of each slot: how the user calls it there, whether it is read or written. */
+/* How a call uses a slot, and how the user calls it there. */
+typedef struct clbn_use {
+    const char *name;
+    clbn_access access; /* CLBN_UNUSED: the call has no such argument, or no use for it */
+    bool required;
+} clbn_use;
+
+/* A public run function. */
 typedef struct clbn_verb {
     const char *name;
-    clbn_statistics statistics; /* which ones normalize */
-    struct {
-        const char *name;
-        clbn_access access; /* CLBN_UNUSED: the verb has no such argument */
-        bool required;
-    } slots[CLBN_SLOT_COUNT];
+    clbn_operation operation;
+    clbn_statistics statistics;
+    clbn_use uses[CLBN_SLOT_COUNT];
 } clbn_verb;
 
 /* One call, checked and resolved: all that a backend needs beside the plan. */
 typedef struct clbn_run {
-    const clbn_verb *verb;
-    clbn_buffer buffers[CLBN_SLOT_COUNT];
+    const char *name; /* of the public function */
+    clbn_operation operation;
+    clbn_statistics statistics;
+    clbn_use uses[CLBN_SLOT_COUNT];
+    clbn_buffer buffers[CLBN_SLOT_COUNT]; /* absent ones have the kind CLBN_BUFFER_ABSENT */
     clbn_buffer workspace;
     double update_weight;
-    bool on_host; /* a buffer is a host pointer: return when the results are in place */
+    bool skip_nonfinite;
+    unsigned accumulate;
+    size_t part_count;
+    uint64_t count; /* of CLBN_UPDATE_RUNNING: values a channel behind the statistics */
+    bool on_host;   /* a buffer is a host pointer: return when the results are in place */
     cl_command_queue queue;
     cl_uint n_wait;
     const cl_event *wait_list;
@@ -96,7 +148,7 @@ typedef struct clbn_region {
 struct clbn_backend {
     const char *name;
     void (*device_close)(clbn_device *device);
-    /* Fills plan->state and plan->info. Leaves nothing behind after an error. */
+    /* Fills plan->state, plan->mask_bytes and plan->info. Leaves nothing behind after an error. */
     clbn_status (*plan_open)(clbn_plan *plan, const clbn_config *config);
     void (*plan_close)(clbn_plan *plan);
     /* Is this queue, wait list and event right for a call? */
@@ -104,8 +156,11 @@ struct clbn_backend {
     /* Can bytes bytes at this buffer be accessed so? Where are they? name is for the sentence. */
     clbn_status (*check_buffer)(const clbn_plan *plan, const char *name, clbn_buffer buffer, size_t element_bytes, size_t bytes,
                                 clbn_access access, clbn_region *region);
-    /* Does a checked call. */
-    clbn_status (*forward)(const clbn_plan *plan, const clbn_run *run);
+    /* Does a checked call. Where the shape has no elements, tensors are not there and were not checked; calls that then have
+     * nothing at all to write do not come here. */
+    clbn_status (*run)(const clbn_plan *plan, const clbn_run *run);
+    /* A call that has nothing to do, but may have an event to give. */
+    clbn_status (*idle)(const clbn_plan *plan, const clbn_run *run);
 };
 
 extern const clbn_backend clbn_cpu_backend, clbn_opencl_backend;
@@ -141,11 +196,33 @@ clbn_tell(const clbn_device *device, clbn_status status, cl_int native, const ch
         if (try_status != CLBN_SUCCESS) return try_status; \
     } while (0)
 
-/* dims and axis to three numbers. */
-clbn_status clbn_shape_make(const clbn_device *device, const clbn_config *config, size_t element_bytes, clbn_shape *shape);
+/* dims and axis to three numbers, and each tensor's strides to its view. element_bytes: of the largest. */
+clbn_status clbn_shape_make(const clbn_device *device, const clbn_config *config, size_t element_bytes, clbn_shape *shape,
+                            clbn_view views[CLBN_TENSOR_COUNT]);
+
+/* Of an element in a slot: its bytes; and how many elements from its offset on the call may touch. */
+size_t clbn_slot_element_bytes(const clbn_plan *plan, clbn_slot slot);
+size_t clbn_slot_elements(const clbn_plan *plan, const clbn_run *run, clbn_slot slot);
+
+/* Must backward compute v again, from x, to know the activation's derivative? */
+static inline bool clbn_recomputes(const clbn_plan *plan) {
+    return plan->activation != CLBN_IDENTITY && !plan->mask;
+}
+static inline bool clbn_has(const clbn_run *run, clbn_slot slot) {
+    return run->buffers[slot].kind != CLBN_BUFFER_ABSENT;
+}
 
 /* Checks every buffer of a call against the plan, and all pairs for overlap. */
 clbn_status clbn_check_run(const clbn_plan *plan, const clbn_run *run);
+
+/* The last step of every public run function: checks the buffers, and hands the call to the backend. */
+clbn_status clbn_enter(const clbn_plan *plan, clbn_run *run);
+/* The start of a call: the verb's uses, and where it runs. */
+clbn_run clbn_run_of(const clbn_verb *verb, cl_command_queue queue, cl_uint n_wait, const cl_event *wait_list, cl_event *event);
+/* What forward and backward have in common: arguments that only fit some plans. */
+clbn_status clbn_check_fused(const clbn_plan *plan, const clbn_run *run);
+/* Parts, where the call has some: their number, and both of their arrays. */
+clbn_status clbn_check_parts(const clbn_plan *plan, const clbn_run *run);
 
 void clbn_device_retain(clbn_device *device);
 

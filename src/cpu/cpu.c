@@ -96,6 +96,8 @@ static void cut(cpu_plan *state, const clbn_shape *shape) {
 static clbn_status plan_open(clbn_plan *plan, const clbn_config *config) {
     CHECK(config->variant == NULL, plan->device, CLBN_ERROR_UNSUPPORTED,
           "variant is \"%s\"; the CPU path has no variants to force", config->variant);
+    CHECK(plan->x_type == CLBN_F32 && plan->y_type == CLBN_F32 && plan->activation == CLBN_IDENTITY && !plan->residual,
+          plan->device, CLBN_ERROR_UNSUPPORTED, "this plan is not there yet");
     cpu_plan *state = calloc(1, sizeof *state);
     CHECK(state != NULL, plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for a plan");
     state->loops = plan->device->state;
@@ -156,7 +158,7 @@ static void update_running(const clbn_plan *plan, const clbn_run *run, size_t c,
 /* Writes channel c's statistics, updates the running ones, and gives the constants of its affine step. m is not used
  * where the population's statistics normalize. */
 static clbn_cpu_constants finish_channel(const clbn_plan *plan, const clbn_run *run, size_t c, const clbn_cpu_moments *m) {
-    const bool of_batch = run->verb->statistics == CLBN_OF_BATCH;
+    const bool of_batch = run->statistics == CLBN_OF_BATCH;
     const float *gamma = pointer(run, CLBN_GAMMA), *beta = pointer(run, CLBN_BETA);
     const double mean = of_batch ? m->mean : (double)pointer(run, CLBN_RUNNING_MEAN)[c];
     const double var = of_batch ? m->m2 / m->count : (double)pointer(run, CLBN_RUNNING_VAR)[c];
@@ -236,7 +238,7 @@ static void planes_by_channel(const clbn_plan *plan, const clbn_run *run, const 
 /* Threads share each channel's chunks: for few, large channels, and where the population's statistics are at hand. */
 static clbn_status planes_by_chunk(const clbn_plan *plan, const clbn_run *run, const float *x, float *y) {
     const cpu_plan *state = plan->state;
-    const bool of_batch = run->verb->statistics == CLBN_OF_BATCH;
+    const bool of_batch = run->statistics == CLBN_OF_BATCH;
     const size_t channels = plan->shape.channels, chunks = state->chunks, tasks = of_batch ? channels * chunks : 1;
     clbn_cpu_moments *parts = malloc(tasks * sizeof *parts);
     clbn_cpu_constants *constants = malloc(channels * sizeof *constants);
@@ -295,7 +297,7 @@ static void columns_finish(const clbn_plan *plan, const clbn_run *run, double *m
     const size_t inner = plan->shape.inner;
     for (size_t c = 0; c < plan->shape.channels; c++) {
         clbn_cpu_moments m = {0, 0, 0};
-        if (run->verb->statistics == CLBN_OF_BATCH) {
+        if (run->statistics == CLBN_OF_BATCH) {
             for (size_t i = c * inner; i < (c + 1) * inner; i++) {
                 m = clbn_cpu_merge(m, (clbn_cpu_moments){(double)plan->shape.outer, mean[i], m2[i]});
             }
@@ -323,7 +325,7 @@ static void columns_apply(const clbn_plan *plan, const float *x, float *y, const
 
 static clbn_status columns(const clbn_plan *plan, const clbn_run *run, const float *x, float *y) {
     const cpu_plan *state = plan->state;
-    const bool of_batch = run->verb->statistics == CLBN_OF_BATCH;
+    const bool of_batch = run->statistics == CLBN_OF_BATCH;
     const size_t parts = (of_batch ? state->chunks : 1) * state->width;
     double *mean = malloc((2 * parts + 2 * state->width) * sizeof *mean);
     CHECK(mean != NULL, plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for %zu partial statistics", parts);
@@ -337,14 +339,20 @@ static clbn_status columns(const clbn_plan *plan, const clbn_run *run, const flo
 
 /* ------------------------------------------------------------------------------------------------------------ forward */
 
-static clbn_status forward(const clbn_plan *plan, const clbn_run *run) {
-    if (plan->shape.elements == 0) return CLBN_SUCCESS;
+static clbn_status idle(const clbn_plan *plan, const clbn_run *run) {
+    (void)plan, (void)run;
+    return CLBN_SUCCESS;
+}
+
+static clbn_status run_call(const clbn_plan *plan, const clbn_run *run) {
+    CHECK((run->operation == CLBN_FORWARD || run->operation == CLBN_MOMENTS) && !clbn_has(run, CLBN_PARTS), plan->device,
+          CLBN_ERROR_UNSUPPORTED, "%s is not there yet", run->name);
     const cpu_plan *state = plan->state;
     const float *x = pointer(run, CLBN_X);
     float *y = pointer(run, CLBN_Y);
     if (state->columns) return columns(plan, run, x, y);
     const size_t threads = (size_t)omp_get_max_threads();
-    if (run->verb->statistics == CLBN_OF_POPULATION) return planes_by_chunk(plan, run, x, y);
+    if (run->statistics == CLBN_OF_POPULATION) return planes_by_chunk(plan, run, x, y);
     if (threads == 1 || plan->shape.elements <= ALONE || plan->shape.channels >= 8 * threads) {
         planes_by_channel(plan, run, x, y);
         return CLBN_SUCCESS;
@@ -358,4 +366,5 @@ const clbn_backend clbn_cpu_backend = {.name = "cpu",
                                        .plan_close = plan_close,
                                        .check_queue = check_queue,
                                        .check_buffer = check_buffer,
-                                       .forward = forward};
+                                       .run = run_call,
+                                       .idle = idle};

@@ -52,7 +52,7 @@ void clbn_cl_device_close(clbn_device *device);
 /* ---------------------------------------------------------------------------------------------------- policy, programs */
 
 /* Reals of a moments in memory: PARTS of kernels/common.cl. */
-enum { CLBN_PARTS = 6 };
+enum { CLBN_MOMENTS_REALS = 6 };
 
 /* How kernels are compiled: see kernels/common.cl. */
 typedef struct clbn_tile {

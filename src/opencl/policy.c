@@ -161,7 +161,8 @@ static clbn_cut cut_columns(const clbn_shape *s, const clbn_opencl *cl, const cl
     const size_t vec = state->tile.vec, width = s->channels * s->inner;
     clbn_cut cut = {1, 1, 1, s->outer, 1, 0, 1, 1};
     if (!state->tile.alone) {
-        const size_t room = cl->local_bytes / (CLBN_PARTS * sizeof(float) * vec); /* work-items whose columns fit local memory */
+        const size_t room =
+            cl->local_bytes / (CLBN_MOMENTS_REALS * sizeof(float) * vec); /* work-items whose columns fit local memory */
         cut.lx =
             clbn_min(clbn_min(power_of_two_from(clbn_ceil_div(width, vec)), COLUMN_LANES), clbn_min(group, cl->max_items[0]));
         cut.ly = clbn_min(clbn_max(clbn_min(group, room) / cut.lx, 1), cl->max_items[1]);
@@ -229,7 +230,7 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
     state->past_caches = state->tile.alone && 2 * (double)bytes > 0.75 * (double)(cl->cache_bytes ? cl->cache_bytes : 1 << 24);
     if (!state->variant->fused) {
         state->constants_count = 4 * s->channels;
-        state->parts_count = CLBN_PARTS * state->work.chunks * s->channels * state->columns;
+        state->parts_count = CLBN_MOMENTS_REALS * state->work.chunks * s->channels * state->columns;
     }
     return CLBN_SUCCESS;
 }

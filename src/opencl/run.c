@@ -27,6 +27,8 @@ static clbn_status plan_open(clbn_plan *plan, const clbn_config *config) {
         return clbn_tell(plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, 0, "no lock could be made");
     }
     plan->state = state;
+    CHECK(plan->x_type == CLBN_F32 && plan->y_type == CLBN_F32 && plan->activation == CLBN_IDENTITY && !plan->residual,
+          plan->device, CLBN_ERROR_UNSUPPORTED, "this plan is not there yet");
     clbn_status status = clbn_cl_choose(plan, config->variant, state);
     if (status == CLBN_SUCCESS) status = make_workspace(plan);
     if (status != CLBN_SUCCESS) {
@@ -97,7 +99,7 @@ static void resolve(call *c) {
                                                   [CLBN_MEAN_LO] = HAS_MEAN_LO,
                                                   [CLBN_INV_STD] = HAS_INV_STD};
     const clbn_plan *plan = c->plan;
-    const bool of_batch = c->run->verb->statistics == CLBN_OF_BATCH;
+    const bool of_batch = c->run->statistics == CLBN_OF_BATCH;
     const bool unbiased = plan->running_variance == CLBN_RUNNING_UNBIASED;
     const double n = (double)plan->shape.count;
     for (int slot = 0; slot < CLBN_SLOT_COUNT; slot++) {
@@ -141,7 +143,7 @@ static void pass_planes(clbn_launch *launch, const call *c, const clbn_cut *cut)
 
 /* Reals of local memory behind a group whose work-items each merge so many moments. */
 static size_t scratch(const clbn_cl_plan *state, const clbn_cut *cut, size_t each) {
-    return state->tile.alone ? 1 : CLBN_PARTS * cut->lx * cut->ly * each;
+    return state->tile.alone ? 1 : CLBN_MOMENTS_REALS * cut->lx * cut->ly * each;
 }
 
 static void add_moments(clbn_chain *chain, const call *c) {
@@ -209,7 +211,7 @@ static void add_fused(clbn_chain *chain, const call *c) {
 static void make_chain(clbn_chain *chain, const call *c) {
     const clbn_cl_plan *state = c->plan->state;
     const bool apply = c->operands[CLBN_Y].present;
-    if (c->run->verb->statistics == CLBN_OF_POPULATION) {
+    if (c->run->statistics == CLBN_OF_POPULATION) {
         add_apply(chain, c, 0);
     } else if (state->variant->fused) {
         add_fused(chain, c);
@@ -301,19 +303,20 @@ static clbn_status enqueue(const call *c, cl_command_queue queue, cl_event *last
     return status;
 }
 
-static clbn_status nothing_to_do(const clbn_plan *plan, const clbn_run *run) {
+static clbn_status idle(const clbn_plan *plan, const clbn_run *run) {
     if (run->event == NULL) return CLBN_SUCCESS;
     CL_TRY(plan->device, clEnqueueMarkerWithWaitList(run->queue, run->n_wait, run->wait_list, run->event));
     return CLBN_SUCCESS;
 }
 
-static clbn_status forward(const clbn_plan *plan, const clbn_run *run) {
+static clbn_status run_call(const clbn_plan *plan, const clbn_run *run) {
+    CHECK((run->operation == CLBN_FORWARD || run->operation == CLBN_MOMENTS) && !clbn_has(run, CLBN_PARTS), plan->device,
+          CLBN_ERROR_UNSUPPORTED, "%s is not there yet", run->name);
     const clbn_opencl *cl = plan->device->state;
     const cl_command_queue queue = run->queue ? run->queue : cl->queue;
     call c = {.plan = plan, .run = run};
     clbn_transfer transfer = {{NULL}};
     cl_event done = NULL;
-    if (plan->shape.elements == 0) return nothing_to_do(plan, run);
     if (run->on_host && run->n_wait) CL_TRY(plan->device, clWaitForEvents(run->n_wait, run->wait_list)); /* host arrays too */
     clbn_status status = clbn_transfer_begin(plan, run, &transfer, c.operands);
     if (status == CLBN_SUCCESS) {
@@ -334,4 +337,5 @@ const clbn_backend clbn_opencl_backend = {.name = "opencl",
                                           .plan_close = plan_close,
                                           .check_queue = clbn_cl_check_queue,
                                           .check_buffer = clbn_cl_check_buffer,
-                                          .forward = forward};
+                                          .run = run_call,
+                                          .idle = idle};

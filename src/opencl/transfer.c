@@ -26,7 +26,7 @@ static bool shares_x(const clbn_run *run, clbn_slot slot) {
 static clbn_status make(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, cl_mem *mem) {
     const clbn_opencl *cl = plan->device->state;
     const bool is_y = slot == CLBN_X && run->buffers[CLBN_Y].kind == CLBN_BUFFER_HOST && shares_x(run, CLBN_Y);
-    const clbn_access access = is_y ? CLBN_UPDATE : run->verb->slots[slot].access;
+    const clbn_access access = is_y ? CLBN_UPDATE : run->uses[slot].access;
     char *pointer = host_pointer(&run->buffers[slot]);
     cl_mem_flags flags = access == CLBN_READ ? CL_MEM_READ_ONLY : CL_MEM_READ_WRITE;
     cl_int code;
@@ -47,7 +47,7 @@ clbn_status clbn_transfer_begin(const clbn_plan *plan, const clbn_run *run, clbn
         const clbn_buffer *buffer = &run->buffers[slot];
         clbn_operand *operand = &operands[slot];
         *operand = (clbn_operand){operands[CLBN_X].mem, 0, false};
-        if (run->verb->slots[slot].access == CLBN_UNUSED || buffer->kind == CLBN_BUFFER_ABSENT) continue;
+        if (run->uses[slot].access == CLBN_UNUSED || buffer->kind == CLBN_BUFFER_ABSENT) continue;
         operand->present = true;
         if (buffer->kind == CLBN_BUFFER_MEM) {
             operand->mem = buffer->mem;
@@ -82,7 +82,7 @@ clbn_status clbn_transfer_finish(const clbn_plan *plan, const clbn_run *run, con
     for (int i = 0; i < 2 * CLBN_SLOT_COUNT && code == CL_SUCCESS; i++) {
         const int slot = i % CLBN_SLOT_COUNT;
         const clbn_buffer *buffer = &run->buffers[slot];
-        if (run->verb->slots[slot].access != in_turn[i / CLBN_SLOT_COUNT] || buffer->kind != CLBN_BUFFER_HOST) continue;
+        if (run->uses[slot].access != in_turn[i / CLBN_SLOT_COUNT] || buffer->kind != CLBN_BUFFER_HOST) continue;
         cl_mem mem = transfer->made[shares_x(run, (clbn_slot)slot) ? CLBN_X : slot];
         code = fetch(plan, (clbn_slot)slot, mem, buffer, queue);
     }
