@@ -53,7 +53,7 @@ static clbn_status backward(const clbn_plan *plan) {
     return clbn_backward_training(plan, NULL, &args, 0, NULL, NULL);
 }
 
-/* The largest difference for a variable, every step-th element. Losses are some 1e3, so their rounding over h is some 1e-7. */
+/* The largest difference for a variable, every step-th element. A loss is 2314 terms of 10 or so, good to 1e-13: 1e-8 over 2 h. */
 static double differ(const clbn_plan *plan, int variable, size_t count, size_t step) {
     const double h = 1e-5;
     double worst = 0;
