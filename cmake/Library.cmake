@@ -7,7 +7,7 @@ if(NOT TARGET OpenCL::OpenCL)
 endif()
 find_package(OpenMP REQUIRED COMPONENTS C)
 
-set(kernels common.cl moments.cl finalize.cl apply.cl fused.cl)
+set(kernels common.cl storage.cl moments.cl activation.cl finalize.cl apply.cl fused.cl sums.cl sums_columns.cl grad.cl fused_grad.cl parts.cl)
 list(TRANSFORM kernels PREPEND ${PROJECT_SOURCE_DIR}/kernels/)
 add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/kernels.c
   COMMAND ${CMAKE_COMMAND} -DOUT=${PROJECT_BINARY_DIR}/kernels.c "-DSOURCES=${kernels}"
