@@ -36,7 +36,7 @@ long double bounds_activated(const bounds_step *s, long double v, long double of
     case DEFINITION_LEAKY:
         return fmaxl(1, fabsl((long double)s->act.slope)) * of_v;
     case DEFINITION_SILU:
-        return 1.1L * of_v + rounding;
+        return 1.1L * of_v + rounding + (s->who == BOUNDS_OF_DEVICE ? 3e-37L : 0);
     case DEFINITION_SQUARE:
         return 2 * (fabsl(v) + of_v) * of_v + rounding;
     default:

@@ -15,7 +15,7 @@
  *               (u |gamma xhat| more; outside it comes from var rounded to real, and is off by u / 2 more) and the mean as two reals
  *               (2^-48 |mean|, or 2^-106). Without saved_mean_lo it is u |mean|: |gamma| r times that in v. Of the CPU path; a device's promise covers it, all but the lost saved_mean_lo.
  *   y           act's steepest slope L between v - e and v + e, times the error e of v; and A |y|, for what evaluating it rounds, where
- *               that is a function of v (silu, the square).
+ *               that is a function of v (silu, the square). Below v = -88.7 exp(-v) is no float: silu is 0 there, off by less than 3e-37.
  *   g           = dy act'(v). Where a kink lies within e of v, either side is right: the jump of act' there, times |dy|. Elsewhere
  *               act' of the piecewise linear ones is exact; leaky's product with slope is rounded. silu: |act''| <= 1/2, so
  *               e / 2; s is off by 6 u s, and so is 1 - s, which v multiplies: 6 u (1 + |v|) <= A (1 + |v|) in all. Square: 2 e + 2 A |v|.
