@@ -109,8 +109,8 @@ typedef struct cpu_work {
     size_t count;  /* doubles of the block: rows times pitch */
     unsigned char *mask;
 } cpu_work;
-/* Room for a block, and for a last vector. */
-typedef double cpu_room[CLBN_CPU_BLOCK + CLBN_CPU_LANES];
+/* Room for a block, and for a last vector; no vector lies across two lines of a cache. */
+typedef double cpu_room[CLBN_CPU_BLOCK + CLBN_CPU_LANES] __attribute__((aligned(64)));
 void clbn_cpu_block_constants(cpu_work *work, size_t at);
 /* x to y and, where there is one, to the mask. */
 void clbn_cpu_block_forward(const cpu_work *work);
@@ -125,8 +125,8 @@ void clbn_cpu_plane_apply(const cpu_call *call, cpu_step step, size_t c, size_t 
 /* Into arrays with an entry a column of the tile: of moments mean, lo, m2, and one that is not used. */
 void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_t t, double *const sums[4]);
 void clbn_cpu_column_apply(const cpu_call *call, cpu_step step, size_t k, size_t t);
-/* Of planes of floats: y in memory's order, where every channel's constants are known. */
-void clbn_cpu_planes_in_order(const cpu_call *call);
+/* An apply of planes of floats in memory's order, where every channel's constants are known. */
+void clbn_cpu_planes_in_order(const cpu_call *call, cpu_step step);
 /* Does a step stay on floats? */
 bool clbn_cpu_stays_float(const cpu_call *call, cpu_step step);
 
