@@ -108,9 +108,11 @@ static double *numbers(size_t count) {
     return p;
 }
 
-static void take_tensor(stage *s, role r, double **into) {
+/* What was written where a tensor was, of the type of what; in place these may be two types of one size. */
+static void take_tensor(stage *s, role r, role what, double **into) {
     free(*into);
     *into = numbers(s->of->b->count);
+    s->tensors[r].type = type_of(s, what);
     tensor_read(&s->tensors[r], s->title, *into);
 }
 
@@ -187,7 +189,7 @@ void stage_forward(stage *s) {
     must_succeed_here(s, of_batch ? "clbn_forward_training" : "clbn_forward_inference",
                       of_batch ? clbn_forward_training(s->plan, queue_of_call(s), &args, 0, NULL, NULL)
                                : clbn_forward_inference(s->plan, queue_of_call(s), &args, 0, NULL, NULL));
-    take_tensor(s, y, &s->out.y);
+    take_tensor(s, y, ROLE_Y, &s->out.y);
     if (y != ROLE_X) guarded_must_be_unchanged(&s->tensors[ROLE_X].memory, s->title);
     if (y != ROLE_RESIDUAL) guarded_must_be_unchanged(&s->tensors[ROLE_RESIDUAL].memory, s->title);
     parameters_must_be_unchanged(s);
@@ -325,8 +327,8 @@ void stage_backward(stage *s) {
         free(before[k]);
     }
     const role dx = role_of(s, &w, ROLE_DX), dresidual = role_of(s, &w, ROLE_DRESIDUAL);
-    if (w.dx) take_tensor(s, dx, &s->out.dx);
-    if (w.dresidual) take_tensor(s, dresidual, &s->out.dresidual);
+    if (w.dx) take_tensor(s, dx, ROLE_DX, &s->out.dx);
+    if (w.dresidual) take_tensor(s, dresidual, ROLE_DRESIDUAL, &s->out.dresidual);
     if (w.dgamma) take_array(s, &s->dgamma, &s->out.dgamma);
     if (w.dbeta) take_array(s, &s->dbeta, &s->out.dbeta);
     guarded_must_be_unchanged(&s->tensors[ROLE_X].memory, s->title);

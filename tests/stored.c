@@ -21,7 +21,7 @@ static const format *format_of(clbn_dtype type) {
                                      [CLBN_F16] = {"float16", 2, 10, -14, 15},
                                      [CLBN_BF16] = {"bfloat16", 2, 7, -126, 127},
                                      [CLBN_F64] = {"float64", 8, 52, -1022, 1023}};
-    ck_assert_msg((size_t)type < sizeof formats / sizeof *formats, "%d is no storage type", (int)type);
+    if ((size_t)type >= sizeof formats / sizeof *formats) ck_abort_msg("%d is no storage type", (int)type);
     return &formats[type];
 }
 
@@ -33,16 +33,33 @@ const char *stored_name(clbn_dtype type) {
     return format_of(type)->name;
 }
 
+/* 2^e, for every e of a double: ldexp costs most of a test. */
+static double power(int e) {
+    enum { LEAST = -1074, COUNT = 1023 - LEAST + 1 };
+    static double powers[COUNT];
+    if (powers[0] == 0)
+        for (int k = 0; k < COUNT; k++) powers[k] = ldexp(1, k + LEAST);
+    return powers[e - LEAST];
+}
+
+/* The exponent of a value, read from the bits of the double next to it; no less than the format's lowest, nor past its highest. */
+static int exponent_of(const format *f, long double value) {
+    const double near = (double)value;
+    uint64_t bits;
+    memcpy(&bits, &near, sizeof bits);
+    const int e = (int)(bits >> 52 & 0x7ff) - 1023;
+    return e < f->lowest ? f->lowest : e > f->highest ? f->highest : e;
+}
+
 static long double ulp(const format *f, long double value) {
-    const int e = value == 0 ? f->lowest : ilogbl(value);
-    return ldexpl(1, (e < f->lowest ? f->lowest : e > f->highest ? f->highest : e) - f->bits);
+    return power(exponent_of(f, value) - f->bits);
 }
 
 double stored_round(clbn_dtype type, long double value) {
     const format *f = format_of(type);
-    if (isnan(value) || isinf(value)) return (double)value;
+    if (!(fabsl(value) <= 0x1p1023L)) return type == CLBN_F64 ? (double)value : (double)(float)value;
     const long double step = ulp(f, value), rounded = rintl(value / step) * step;
-    if (fabsl(rounded) >= ldexpl(1, f->highest + 1)) return value < 0 ? -INFINITY : INFINITY;
+    if (fabsl(rounded) >= 2 * (long double)power(f->highest)) return value < 0 ? -INFINITY : INFINITY;
     return (double)rounded;
 }
 

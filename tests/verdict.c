@@ -24,7 +24,7 @@ static struct {
 static void keep(const char *what, bounds_of who, long double ratio, const char *title) {
     static const char *const names[] = {"the CPU path", "a device", "the CPU path, float64", "a device, float64"};
     for (int q = 0; q < QUANTITIES; q++) {
-        if (worst[q].what && (strcmp(worst[q].what, what) || worst[q].whose != names[who])) continue;
+        if (worst[q].what && (worst[q].whose != names[who] || (worst[q].what != what && strcmp(worst[q].what, what)))) continue;
         if (worst[q].what && worst[q].ratio >= ratio) return;
         worst[q].what = what, worst[q].whose = names[who], worst[q].ratio = ratio;
         snprintf(worst[q].title, sizeof worst[q].title, "%s", title);
