@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The inner loops of the CPU path, compiled once for every instruction set that is worth it from one source, loops.inc.
+ * The inner loops of the CPU path, compiled once for every instruction set that is worth it from one source: floats.inc works
+ * on float arrays in place, storage.inc brings values of any type to doubles and back, blocks.inc works on such doubles.
  * Each does the same operations in the same order, so all give the same bits.
  */
 #ifndef CLBN_CPU_LOOPS_H
@@ -9,31 +10,80 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { CLBN_CPU_MOST_COLUMNS = 512 };
+enum {
+    CLBN_CPU_MOST_COLUMNS = 512,
+    CLBN_CPU_LANES = 8,
+    CLBN_CPU_BLOCK = 2048,     /* doubles a block holds */
+    CLBN_CPU_BLOCK_WIDTH = 256 /* columns it is wide, at most */
+};
 
-/* count, mean and sum of squared deviations of some values. */
+/* count, mean (as mean + lo) and sum of squared deviations of some values. */
 typedef struct clbn_cpu_moments {
-    double count, mean, m2;
+    double count, mean, lo, m2;
 } clbn_cpu_moments;
+
+/* What backward sums: g, and g * (x - mean), each with what rounding left. */
+typedef struct clbn_cpu_sums {
+    double sum, sum_lo, product, product_lo;
+} clbn_cpu_sums;
 
 /* The affine step of one channel: y = (x - mean) * scale + beta. */
 typedef struct clbn_cpu_constants {
     double mean, scale, beta;
 } clbn_cpu_constants;
 
+/* A block is rows of width doubles, pitch apart; width and pitch are multiples of the lanes (what lies behind the values is
+ * computed and not looked at). Its constants are one for all (each false) or one a column, as arrays:
+ *     v = ((x - mean) - lo) * scale + beta + residual        dx = dx_scale * (g - dx_shift - ((x - mean) - lo) * dx_slope) */
+typedef struct clbn_cpu_block {
+    size_t rows, width, pitch;
+    bool each;
+    const double *mean, *lo, *scale, *beta, *dx_scale, *dx_shift, *dx_slope;
+} clbn_cpu_block;
+
+/* The activations that need no call; kinds are clbn_activation's. */
+typedef struct clbn_cpu_activation {
+    int kind;
+    double slope, low, high;
+} clbn_cpu_activation;
+
 typedef struct clbn_cpu_loops {
     const char *name;
-    /* Moments of runs pieces of length contiguous values, the pieces stride values apart. */
+
+    /* Floats. Moments of runs pieces of length contiguous values, the pieces stride values apart. */
     clbn_cpu_moments (*planes_moments)(const float *x, size_t runs, size_t stride, size_t length);
     /* Moments of each of columns adjacent columns, at most CLBN_CPU_MOST_COLUMNS, over rows rows, stride values apart. */
     void (*columns_moments)(const float *x, size_t rows, size_t stride, size_t columns, double *mean, double *m2);
-    /* Chan's merge of columns pairs: (na, mean, m2) takes (nb, other_mean, other_m2) in. */
-    void (*columns_merge)(size_t columns, double na, double *mean, double *m2, double nb, const double *other_mean,
-                          const double *other_m2);
     /* stream: store past the caches. */
     void (*planes_apply)(const float *x, float *y, size_t runs, size_t stride, size_t length, clbn_cpu_constants k, bool stream);
     void (*columns_apply)(const float *x, float *y, size_t rows, size_t stride, size_t columns, const double *mean,
                           const double *scale, const double *beta, bool stream);
+
+    /* Storage, by clbn_dtype. fetch may write up to lanes - 1 doubles more than count; put writes count values. */
+    void (*fetch[4])(const void *from, size_t stride, size_t count, double *to);
+    void (*put[4])(const double *from, size_t stride, size_t count, void *to, bool stream);
+
+    /* Blocks in double. Sums of count values take those behind them, to a multiple of the lanes, as their own to overwrite. */
+    void (*take_values)(clbn_cpu_moments *m, double *x, size_t count);
+    void (*take_rows)(const clbn_cpu_block *b, const double *x, double before, double *mean, double *lo, double *m2);
+    void (*add_values)(clbn_cpu_sums *s, double *g, double *x, size_t count, double mean, double lo);
+    void (*add_rows)(const clbn_cpu_block *b, const double *g, const double *x, double *const sums[4]);
+    /* Merges of columns columns: Chan's of moments {mean, lo, m2}, of counts na and nb; the sums of sums. */
+    void (*merge_moments)(size_t columns, double na, double *const a[3], double nb, double *const b[3]);
+    void (*merge_sums)(size_t columns, double *const a[4], double *const b[4]);
+    /* v from x, which may be the same; residual may be NULL. */
+    void (*normalize)(const clbn_cpu_block *b, const double *x, const double *residual, double *v);
+    /* v to act(v); dy to dy * act'(v). */
+    void (*activate)(const clbn_cpu_activation *a, size_t count, double *v);
+    void (*derive)(const clbn_cpu_activation *a, size_t count, const double *v, double *dy);
+    /* dy to dy * slope, and to 0 where slope is 0. */
+    void (*scale)(size_t count, const double *slope, double *dy);
+    /* The side of the kink of each v: a bit each, a byte for lanes values; and dy by such bits. */
+    void (*sides)(const clbn_cpu_activation *a, size_t count, const double *v, unsigned char *bits);
+    void (*derive_sides)(const clbn_cpu_activation *a, size_t count, const unsigned char *bits, double *dy);
+    /* g to dx, in place; x is NULL where the statistics are constants. */
+    void (*gradient)(const clbn_cpu_block *b, const double *x, double *g);
+    void (*add)(size_t count, const double *from, double *to);
 } clbn_cpu_loops;
 
 extern const clbn_cpu_loops clbn_cpu_loops_portable;
@@ -41,5 +91,6 @@ extern const clbn_cpu_loops clbn_cpu_loops_portable;
 extern const clbn_cpu_loops *const clbn_cpu_loops_avx2, *const clbn_cpu_loops_avx512;
 
 clbn_cpu_moments clbn_cpu_merge(clbn_cpu_moments a, clbn_cpu_moments b);
+void clbn_cpu_add(double *sum, double *lo, double value, double value_lo);
 
 #endif

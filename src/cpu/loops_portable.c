@@ -21,9 +21,17 @@
 
 const clbn_cpu_loops clbn_cpu_loops_portable = TABLE("portable");
 
+void clbn_cpu_add(double *sum, double *lo, double value, double value_lo) {
+    *lo += value_lo;
+    TAKE_IN(*sum, *lo, value, double);
+}
+
 clbn_cpu_moments clbn_cpu_merge(clbn_cpu_moments a, clbn_cpu_moments b) {
     if (b.count == 0) return a;
     if (a.count == 0) return b;
-    const double total = a.count + b.count, shift = b.mean - a.mean, share = b.count / total;
-    return (clbn_cpu_moments){total, a.mean + shift * share, a.m2 + b.m2 + shift * shift * (a.count * share)};
+    const double total = a.count + b.count, shift = (b.mean - a.mean) + (b.lo - a.lo), share = b.count / total;
+    a.m2 += b.m2 + shift * shift * (a.count * share);
+    clbn_cpu_add(&a.mean, &a.lo, shift * share, 0);
+    a.count = total;
+    return a;
 }

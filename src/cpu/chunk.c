@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One step on one chunk: of planes, a channel's values; of columns, some rows of a tile. Dense floats that need no more than the
+ * affine step stay floats; everything else goes block by block through doubles.
+ */
+#include "cpu/cpu.h"
+
+#include <string.h>
+
+enum { MOST_ROWS = 64 };
+
+bool clbn_cpu_stays_float(const cpu_call *call, cpu_step step) {
+    const clbn_plan *plan = call->plan;
+    const bool x = plan->x_type == CLBN_F32 && call->state->dense[CLBN_X];
+    if (step == STEP_MOMENTS) return x;
+    return step == STEP_FORWARD && x && plan->y_type == CLBN_F32 && call->state->dense[CLBN_Y] &&
+           plan->activation == CLBN_IDENTITY && !plan->residual;
+}
+
+static const float *floats_of(const cpu_call *call, clbn_slot slot, const cpu_piece *piece) {
+    return (const float *)(const void *)call->tensors[slot].data + piece->o * call->state->views[slot].outer + piece->j;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- planes */
+
+/* How a chunk of planes falls into blocks: some whole runs each, or parts of one. */
+typedef struct plane_blocks {
+    size_t count, runs, parts;
+} plane_blocks;
+
+static plane_blocks blocks_of(const cpu_piece *chunk) {
+    const size_t runs = clbn_max(CLBN_CPU_BLOCK / chunk->length, 1), parts = clbn_ceil_div(chunk->length, CLBN_CPU_BLOCK);
+    return (plane_blocks){clbn_ceil_div(chunk->runs, runs) * parts, runs, parts};
+}
+
+static cpu_work plane_work(const cpu_call *call, const cpu_piece *chunk, plane_blocks blocks, size_t b, unsigned char *mask) {
+    cpu_work work = {.call = call};
+    const size_t r = b / blocks.parts * blocks.runs, i = b % blocks.parts * CLBN_CPU_BLOCK;
+    work.piece = (cpu_piece){chunk->o + r, clbn_min(blocks.runs, chunk->runs - r), chunk->j + i,
+                             clbn_min(chunk->length - i, CLBN_CPU_BLOCK)};
+    work.pitch = work.piece.length;
+    work.values = work.piece.runs * work.piece.length;
+    work.count = clbn_round_up(work.values, CLBN_CPU_LANES);
+    work.block = (clbn_cpu_block){.rows = 1, .width = work.count, .pitch = work.count};
+    const size_t bytes = clbn_ceil_div(blocks.runs * chunk->length, 8); /* of a block of whole runs, or of a run */
+    if (mask) work.mask = mask + b / blocks.parts * bytes + i / 8;
+    return work;
+}
+
+void clbn_cpu_plane_reduce(const cpu_call *call, cpu_step step, size_t c, size_t k, cpu_partial *partial) {
+    const clbn_cpu_loops *loops = call->state->loops;
+    const cpu_piece chunk = clbn_cpu_plane_piece(call->state, c, k);
+    unsigned char *mask = call->mask ? call->mask + clbn_cpu_mask_start(call->state, c, k) : NULL;
+    memset(partial, 0, sizeof *partial);
+    if (step == STEP_MOMENTS && clbn_cpu_stays_float(call, step)) {
+        partial->moments =
+            loops->planes_moments(floats_of(call, CLBN_X, &chunk), chunk.runs, call->state->views[CLBN_X].outer, chunk.length);
+        return;
+    }
+    const plane_blocks blocks = blocks_of(&chunk);
+    for (size_t b = 0; b < blocks.count; b++) {
+        cpu_work work = plane_work(call, &chunk, blocks, b, mask);
+        cpu_room x, g;
+        clbn_cpu_block_constants(&work, c);
+        if (step == STEP_MOMENTS) {
+            clbn_cpu_fetch(call, CLBN_X, &work.piece, work.pitch, x);
+            loops->take_values(&partial->moments, x, work.values);
+            continue;
+        }
+        clbn_cpu_block_backward(&work, call->sums_of_x, g, x);
+        if (!call->sums_of_x) memset(x, 0, work.count * sizeof *x);
+        loops->add_values(&partial->sums, g, x, work.values, work.block.mean[0], work.block.lo[0]);
+    }
+}
+
+static void plane_floats(const cpu_call *call, size_t c, const cpu_piece *piece, size_t stride) {
+    const cpu_tensor *y = &call->tensors[CLBN_Y];
+    const clbn_cpu_constants constants = {call->fields[FIELD_MEAN][c], call->fields[FIELD_SCALE][c], call->fields[FIELD_BETA][c]};
+    float *out = (float *)(void *)y->data + piece->o * call->state->views[CLBN_Y].outer + piece->j;
+    call->state->loops->planes_apply(floats_of(call, CLBN_X, piece), out, piece->runs, stride, piece->length, constants,
+                                     y->stream);
+}
+
+void clbn_cpu_plane_apply(const cpu_call *call, cpu_step step, size_t c, size_t k) {
+    const cpu_piece chunk = clbn_cpu_plane_piece(call->state, c, k);
+    unsigned char *mask = call->mask ? call->mask + clbn_cpu_mask_start(call->state, c, k) : NULL;
+    if (clbn_cpu_stays_float(call, step)) {
+        plane_floats(call, c, &chunk, call->state->views[CLBN_X].outer);
+        return;
+    }
+    const plane_blocks blocks = blocks_of(&chunk);
+    for (size_t b = 0; b < blocks.count; b++) {
+        cpu_work work = plane_work(call, &chunk, blocks, b, mask);
+        clbn_cpu_block_constants(&work, c);
+        if (step == STEP_FORWARD)
+            clbn_cpu_block_forward(&work);
+        else
+            clbn_cpu_block_gradient(&work);
+    }
+}
+
+void clbn_cpu_planes_in_order(const cpu_call *call) {
+    const clbn_shape *s = &call->state->shape;
+    const size_t planes = s->outer * s->channels, each = clbn_max(CLBN_CPU_ALONE / s->inner, 1);
+#pragma omp parallel for schedule(guided) if (s->elements > CLBN_CPU_ALONE)
+    for (size_t first = 0; first < planes; first += each) {
+        for (size_t plane = first; plane < clbn_min(first + each, planes); plane++) {
+            const size_t c = plane % s->channels;
+            const cpu_piece piece = {plane / s->channels, 1, c * s->inner, s->inner};
+            plane_floats(call, c, &piece, s->inner);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------ columns */
+
+/* Block b of a tile: rows from r on, some columns of it. */
+static cpu_work column_work(const cpu_call *call, const cpu_piece *tile, size_t r, size_t rows, size_t column) {
+    const cpu_plan *state = call->state;
+    cpu_work work = {.call = call};
+    work.values = clbn_min(tile->length - column, CLBN_CPU_BLOCK_WIDTH);
+    work.piece = (cpu_piece){tile->o + r, clbn_min(rows, tile->runs - r), tile->j + column, work.values};
+    work.pitch = clbn_round_up(work.values, CLBN_CPU_LANES);
+    work.count = work.piece.runs * work.pitch;
+    work.block = (clbn_cpu_block){.rows = work.piece.runs, .width = work.pitch, .pitch = work.pitch, .each = true};
+    if (call->mask && state->mask_pitch) work.mask = call->mask + work.piece.o * state->mask_pitch + work.piece.j / 8;
+    if (call->mask && !state->mask_pitch) work.mask = call->mask + work.piece.o / 8 * state->width;
+    return work;
+}
+
+/* Rows of a tile's blocks: a multiple of 8, so that packed masks begin with whole bytes. */
+static size_t rows_of(const cpu_piece *tile) {
+    const size_t pitch = clbn_round_up(clbn_min(tile->length, CLBN_CPU_BLOCK_WIDTH), CLBN_CPU_LANES);
+    return clbn_min(CLBN_CPU_BLOCK / pitch / 8 * 8, MOST_ROWS);
+}
+
+static void reduce_block(const cpu_call *call, cpu_step step, cpu_work *work, size_t before, double *const sums[4]) {
+    const clbn_cpu_loops *loops = call->state->loops;
+    cpu_room x, g;
+    clbn_cpu_block_constants(work, work->piece.j);
+    if (step == STEP_MOMENTS) {
+        clbn_cpu_fetch(call, CLBN_X, &work->piece, work->pitch, x);
+        loops->take_rows(&work->block, x, (double)before, sums[0], sums[1], sums[2]);
+        return;
+    }
+    clbn_cpu_block_backward(work, call->sums_of_x, g, x);
+    if (!call->sums_of_x) memset(x, 0, work->count * sizeof *x);
+    loops->add_rows(&work->block, g, x, sums);
+}
+
+void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_t t, double *const sums[4]) {
+    const cpu_piece tile = clbn_cpu_column_piece(call->state, k, t);
+    const size_t rows = rows_of(&tile), pitch = clbn_round_up(tile.length, CLBN_CPU_LANES);
+    for (int i = 0; i < 4; i++) memset(sums[i], 0, pitch * sizeof *sums[i]);
+    if (clbn_cpu_stays_float(call, step)) {
+        call->state->loops->columns_moments(floats_of(call, CLBN_X, &tile), tile.runs, call->state->width, tile.length, sums[0],
+                                            sums[2]);
+        return;
+    }
+    for (size_t r = 0; r < tile.runs; r += rows) {
+        for (size_t column = 0; column < tile.length; column += CLBN_CPU_BLOCK_WIDTH) {
+            cpu_work work = column_work(call, &tile, r, rows, column);
+            double *const at[4] = {sums[0] + column, sums[1] + column, sums[2] + column, sums[3] + column};
+            reduce_block(call, step, &work, r, at);
+        }
+    }
+}
+
+void clbn_cpu_column_apply(const cpu_call *call, cpu_step step, size_t k, size_t t) {
+    const cpu_plan *state = call->state;
+    const cpu_piece tile = clbn_cpu_column_piece(state, k, t);
+    if (clbn_cpu_stays_float(call, step)) {
+        const cpu_tensor *y = &call->tensors[CLBN_Y];
+        float *out = (float *)(void *)y->data + tile.o * state->width + tile.j;
+        state->loops->columns_apply(floats_of(call, CLBN_X, &tile), out, tile.runs, state->width, tile.length,
+                                    call->fields[FIELD_MEAN] + tile.j, call->fields[FIELD_SCALE] + tile.j,
+                                    call->fields[FIELD_BETA] + tile.j, y->stream);
+        return;
+    }
+    const size_t rows = rows_of(&tile);
+    for (size_t r = 0; r < tile.runs; r += rows) {
+        for (size_t column = 0; column < tile.length; column += CLBN_CPU_BLOCK_WIDTH) {
+            cpu_work work = column_work(call, &tile, r, rows, column);
+            clbn_cpu_block_constants(&work, work.piece.j);
+            if (step == STEP_FORWARD)
+                clbn_cpu_block_forward(&work);
+            else
+                clbn_cpu_block_gradient(&work);
+        }
+    }
+}
