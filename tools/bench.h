@@ -9,7 +9,7 @@
 
 #define BENCH_MAX_WAYS 12
 
-/* One shape and operation on one device, ready to run: way 0 is the operation, the others are ways to copy as many bytes as x has. */
+/* One shape and operation on one device, ready to run: way 0 is the operation, the others are ways to copy the bytes of x. */
 typedef struct bench_target {
     unsigned ways;
     const char *names[BENCH_MAX_WAYS];

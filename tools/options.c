@@ -15,16 +15,17 @@
 static const struct {
     const char *name;
     command command;
+    int files; /* how many it takes */
     const char *arguments;
     const char *help;
 } commands[] = {
-    {"normalize", COMMAND_NORMALIZE, "X -o Y", "the forward pass"},
-    {"backward", COMMAND_BACKWARD, "X DY", "the gradients"},
-    {"moments", COMMAND_MOMENTS, "X", "mean and variance of each channel"},
-    {"devices", COMMAND_DEVICES, "", "what it can run on, and what it would choose"},
-    {"verify", COMMAND_VERIFY, "", "this machine's device against the CPU oracle (not supported yet)"},
-    {"bench", COMMAND_BENCH, "", "times, and bandwidth against the device's own copy"},
-    {"help", COMMAND_HELP, "", "this text"},
+    {"normalize", COMMAND_NORMALIZE, 1, "X -o Y", "the forward pass"},
+    {"backward", COMMAND_BACKWARD, 2, "X DY", "the gradients"},
+    {"moments", COMMAND_MOMENTS, 1, "X", "mean and variance of each channel"},
+    {"devices", COMMAND_DEVICES, 0, "", "what it can run on, and what it would choose"},
+    {"verify", COMMAND_VERIFY, 0, "", "this machine's device against the CPU oracle (not supported yet)"},
+    {"bench", COMMAND_BENCH, 0, "", "times, and bandwidth against the device's own copy"},
+    {"help", COMMAND_HELP, 0, "", "this text"},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 
@@ -86,6 +87,12 @@ static const char *command_name(command which) {
     return "";
 }
 
+static int command_files(command which) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (commands[i].command == which) return commands[i].files;
+    return 0;
+}
+
 /* -------------------------------------------------------------------------------------------------------------- parse */
 
 typedef struct state {
@@ -135,12 +142,15 @@ static int parse_option(state *s) {
 
 static int parse_file(options *o, const char *path) {
     const char *name = command_name(o->command);
-    int takes = o->command & RUNS ? (o->command == COMMAND_BACKWARD ? 2 : 1) : o->command == COMMAND_MOMENTS;
+    int takes = command_files(o->command);
     if (takes == 0) return fail_input("'%s' is left over: %s takes no file", path, name);
     if (takes == 1 && o->x) return fail_input("'%s' is left over: %s takes one file, and has %s", path, name, o->x);
     if (o->dy) return fail_input("'%s' is left over: %s takes two files, and has %s and %s", path, name, o->x, o->dy);
     if (!*path) return fail_input("%s is an empty name, needs a file", o->x ? "DY" : "X");
-    *(o->x ? &o->dy : &o->x) = path;
+    if (o->x)
+        o->dy = path;
+    else
+        o->x = path;
     return EXIT_DONE;
 }
 
