@@ -7,7 +7,7 @@ if(NOT TARGET OpenCL::OpenCL)
 endif()
 find_package(OpenMP REQUIRED COMPONENTS C)
 
-set(kernels common.cl moments.cl finalize.cl apply.cl fused.cl)
+set(kernels common.cl storage.cl moments.cl activation.cl finalize.cl apply.cl fused.cl sums.cl sums_columns.cl grad.cl fused_grad.cl parts.cl)
 list(TRANSFORM kernels PREPEND ${PROJECT_SOURCE_DIR}/kernels/)
 add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/kernels.c
   COMMAND ${CMAKE_COMMAND} -DOUT=${PROJECT_BINARY_DIR}/kernels.c "-DSOURCES=${kernels}"
@@ -16,9 +16,10 @@ add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/kernels.c
 
 add_library(clbn
   src/status.c src/shape.c src/slot.c src/device.c src/plan.c src/check.c src/run.c src/backward.c src/statistics.c
-  src/cpu/cpu.c src/cpu/schedule.c src/cpu/chunk.c src/cpu/block.c src/cpu/channel.c src/cpu/parts.c src/cpu/real.c
+src/cpu/cpu.c src/cpu/schedule.c src/cpu/chunk.c src/cpu/block.c src/cpu/channel.c src/cpu/parts.c src/cpu/real.c
   src/cpu/tensor.c src/cpu/cut.c src/cpu/loops_portable.c src/cpu/loops_avx2.c src/cpu/loops_avx512.c
-  src/opencl/list.c src/opencl/device.c src/opencl/policy.c src/opencl/program.c src/opencl/launch.c src/opencl/transfer.c
+  src/opencl/list.c src/opencl/device.c src/opencl/policy.c src/opencl/program.c src/opencl/launch.c src/opencl/chains.c
+  src/opencl/transfer.c
   src/opencl/check.c src/opencl/run.c
   ${PROJECT_BINARY_DIR}/kernels.c)
 add_library(clbn::clbn ALIAS clbn)

@@ -14,15 +14,6 @@
 
 enum { IN = 64, OUT = 32, MAX_DEVICES = 64 };
 
-#define CL(call)                                             \
-    do {                                                     \
-        int code_ = (int)(call);                             \
-        if (code_ != CL_SUCCESS) {                           \
-            fprintf(stderr, "%s\n    = %d\n", #call, code_); \
-            goto done;                                       \
-        }                                                    \
-    } while (0)
-
 /* The OpenCL device that clbn's "auto" tries first, as OpenCL knows it; NULL if there is none. */
 static cl_device_id pick_device(void) {
     clbn_device_info infos[MAX_DEVICES];

@@ -79,3 +79,12 @@ void column_moments(const float *values, size_t rows, size_t columns, size_t col
 double worse(double a, double b) {
     return a > b || isnan(a) ? a : b;
 }
+
+double largest_error(const float *is, const float *should, size_t count) {
+    double worst = 0, largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        worst = worse(worst, fabs((double)is[i] - (double)should[i]));
+        largest = fmax(largest, fabs((double)should[i]));
+    }
+    return worst / largest;
+}

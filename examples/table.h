@@ -22,6 +22,9 @@ void column_moments(const float *values, size_t rows, size_t columns, size_t col
 /* The larger of two errors, where a NaN is the largest of all. */
 double worse(double a, double b);
 
+/* The largest difference between count values and what they should be, in units of the largest of these. */
+double largest_error(const float *is, const float *should, size_t count);
+
 /* The first failing call ends an example: its name and its cause are printed, `done:` releases what was made. */
 #define TRY(call)                                                                        \
     do {                                                                                 \
@@ -30,6 +33,16 @@ double worse(double a, double b);
             fprintf(stderr, "%s\n    failed: %s\n", #call, clbn_status_string(status_)); \
             goto done;                                                                   \
         }                                                                                \
+    } while (0)
+
+/* The same for what returns OpenCL's codes, or CLBlast's. */
+#define CL(call)                                             \
+    do {                                                     \
+        int code_ = (int)(call);                             \
+        if (code_ != CL_SUCCESS) {                           \
+            fprintf(stderr, "%s\n    = %d\n", #call, code_); \
+            goto done;                                       \
+        }                                                    \
     } while (0)
 
 #endif

@@ -434,7 +434,8 @@ typedef struct clbn_backward_args {
 } clbn_backward_args;
 
 /* The gradients of clbn_forward_training, of which the batch's statistics are a part. Calls, threads, events and errors as
- * there; after INCOMPLETE every output is undefined. An extent of 0: dgamma and dbeta are 0, or stay where they accumulate.
+ * there; after INCOMPLETE every output is undefined. An extent of 0: dgamma and dbeta are 0, or stay where they accumulate; by parts
+ * they are the whole batch's.
  * One value a channel gives dx = 0; a constant channel dx = gamma * inv_std * (g - mean(g)).
  * Source: Ioffe, Szegedy, 2015, section 3; for CLBN_EPSILON_OUTSIDE docs/semantics.md. */
 CLBN_API clbn_status clbn_backward_training(const clbn_plan *plan, cl_command_queue queue, const clbn_backward_args *args,

@@ -1,42 +1,137 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Apply: the elementwise affine step, y = ((x - mean) - mean_lo) * scale + beta, never a * x + b: with a large mean that
- * form loses what the two-float mean kept. y may be x.
+ * Apply: the elementwise step, v = ((x - mean) - mean_lo) * scale + beta [+ residual], y = act(v). Never a * x + b: with a
+ * large mean that form loses what the two-float mean kept. y may be x, or residual.
  */
+#define NORMALIZE(x, k) ((((x) - (k)->mean) - (k)->mean_lo) * (k)->scale + (k)->beta)
 
-#define NORMALIZE(x, k) ((((x) - (k).mean) - (k).mean_lo) * (k).scale + (k).beta)
+/* The affine step of a vector's values. */
+typedef struct {
+    vec mean, mean_lo, scale, beta;
+} affine_vec;
 
-/* Values before p reaches an address that STORE_PAST_CACHES can take. */
-uint before_aligned(const __global real *p) {
-    const uint past = (uint)((ulong)p % sizeof(vec)) / (uint)sizeof(real);
-    return past == 0 ? 0 : VEC - past;
+#define FORWARD_PARAMETERS(VIEW)                                                                                        \
+    __global const x_store *x, VIEW(x), __global const y_store *residual, VIEW(residual), __global y_store *y, VIEW(y), \
+        __global uchar *mask, ulong mask_offset, ulong mask_run
+
+/* A run of a channel's values, or of columns: where it begins in each tensor. */
+typedef struct {
+    const __global x_store *x;
+    const __global y_store *residual;
+    __global y_store *y;
+    __global uchar *mask;
+    ulong x_unit, residual_unit, y_unit;
+} forward_run;
+
+/* Fills run with the place of (row, c, i); mask_at: the bytes of the runs before it. */
+#define FORWARD_AT(run, row, c, i, mask_at)                                                                                \
+    do {                                                                                                                   \
+        (run).x = x + x_offset + (row)*x_row + (c)*x_channel + STEPS(i, x_unit);                                           \
+        (run).residual = residual + residual_offset + (row)*residual_row + (c)*residual_channel + STEPS(i, residual_unit); \
+        (run).y = y + y_offset + (row)*y_row + (c)*y_channel + STEPS(i, y_unit);                                           \
+        (run).mask = mask + mask_offset + (mask_at) + (i) / 8;                                                             \
+        (run).x_unit = x_unit;                                                                                             \
+        (run).residual_unit = residual_unit;                                                                               \
+        (run).y_unit = y_unit;                                                                                             \
+    } while (0)
+
+/* What rows have between them. */
+typedef struct {
+    ulong x, residual, y, mask;
+} forward_steps;
+
+void next_rows(forward_run *t, const forward_steps *by, const ulong rows) {
+    t->x += rows * by->x;
+    t->residual += rows * by->residual;
+    t->y += rows * by->y;
+    t->mask += rows * by->mask;
+}
+
+/* ----------------------------------------------------------------------------------------------------------------- values */
+
+/* A vector of values at i. stream: past the caches. */
+void forward_vec(const forward_run *t, const uint i, const affine_vec *k, const channel_arrays *a, const bool stream) {
+    __global y_store *to = t->y + STEPS(i, t->y_unit);
+    vec v = NORMALIZE(LOAD_X_VEC(t->x + STEPS(i, t->x_unit), t->x_unit), k);
+#if RESIDUAL
+    v += LOAD_Y_VEC(t->residual + STEPS(i, t->residual_unit), t->residual_unit);
+#endif
+#if MASK
+    if ((a->flags & HAS_MASK) != 0) put_mask_vec(t->mask + i / 8, live_bits(v, a->low, a->high));
+#endif
+    (void)a; /* some kinds need it */
+    const vec y = ACTIVATE_VEC(v, a->low, a->high);
+    if (stream)
+        STREAM_Y_VEC(y, to);
+    else
+        STORE_Y_VEC(y, to, t->y_unit);
+}
+
+/* One value at i. Returns its bit. */
+uint forward_one(const forward_run *t, const uint i, const affine *k, const channel_arrays *a) {
+    real v = NORMALIZE(LOAD_X(t->x + STEPS(i, t->x_unit)), k);
+#if RESIDUAL
+    v += LOAD_Y(t->residual + STEPS(i, t->residual_unit));
+#endif
+    (void)a;
+    const real y = ACTIVATE(real, v, a->low, a->high);
+    STORE_Y(y, t->y + STEPS(i, t->y_unit));
+    return IS_DEAD(real, v, a->low, a->high) ? 0u : 1u;
+}
+
+/* The bits of single values from the start of a byte on: one lane's, in order. */
+typedef struct {
+    uint bits;
+} bit_row;
+
+void put_bit(const forward_run *t, const uint i, const uint length, const uint bit, bit_row *row, const uint flags) {
+#if MASK
+    row->bits |= bit << (i % 8);
+    if (i % 8 == 7 || i + 1 == length) {
+        if ((flags & HAS_MASK) != 0) t->mask[i / 8] = (uchar)row->bits;
+        row->bits = 0;
+    }
+#else
+    (void)t, (void)i, (void)length, (void)bit, (void)row, (void)flags;
+#endif
+}
+
+/* How many values stand before the first that can be streamed; all, where none can. */
+uint before_stream(const forward_run *t, const uint length, const uint flags) {
+    if (!TAKES_HINTS || STRIDED || (flags & PAST_CACHES) == 0) return length;
+    const uint head = BEFORE_ALIGNED(t->y);
+    return MASK && head != 0 ? length : min(head, length);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- planes */
 
-/* One run of a channel's values, shared by the LX work-items of a row. */
-void apply_run(const __global real *x, __global real *y, const uint length, const ulong row_step, const affine *affine_c,
-               const uint flags) {
-    const affine k = *affine_c;
+/* One run of a channel's values, shared by the LX work-items of a row; ahead: to the next. */
+void apply_run(const forward_run *t, const uint length, const ulong ahead_step, const affine *k, const channel_arrays *a) {
+    const affine_vec kv = {(vec)k->mean, (vec)k->mean_lo, (vec)k->scale, (vec)k->beta};
+    bit_row row = {0};
     uint i = 0;
-    if (TAKES_HINTS && (flags & PAST_CACHES) != 0) {
-        const uint head = min(before_aligned(y), length);
-        for (; i < head; i++) y[i] = NORMALIZE(x[i], k);
+    const uint head = before_stream(t, length, a->flags);
+    if (head < length) {
+        for (; i < head; i++) forward_one(t, i, k, a);
         for (; i + VEC <= length; i += VEC) {
-            ASK_AHEAD(x, i, length, row_step);
-            const vec v = NORMALIZE(LOAD_VEC(x + i), k);
-            STORE_PAST_CACHES(v, y + i);
+            ASK_AHEAD(t->x, i, length, ahead_step);
+            forward_vec(t, i, &kv, a, true);
         }
     }
     const uint whole = length - (length - i) % VEC;
-    for (i += LANE_X * VEC; i < whole; i += LX * VEC) STORE_VEC(NORMALIZE(LOAD_VEC(x + i), k), y + i);
-    for (i = whole + LANE_X; i < length; i += LX) y[i] = NORMALIZE(x[i], k);
+    for (i += LANE_X * VEC; i < whole; i += LX * VEC) forward_vec(t, i, &kv, a, false);
+    if (i != whole) return; /* the lane that would be next takes the rest */
+    for (; i < length; i++) put_bit(t, i, length, forward_one(t, i, k, a), &row, a->flags);
 }
 
-/* The group's rows of a chunk. */
-void apply_rows(const __global real *x, __global real *y, const ulong rows, const ulong row_step, const uint length,
-                const affine *k, const uint flags) {
-    for (ulong r = LANE_Y; r < rows; r += LY) apply_run(x + r * row_step, y + r * row_step, length, row_step, k, flags);
+/* The group's rows of a chunk, t at the first. */
+void apply_rows(forward_run *t, const forward_steps *by, const ulong rows, const uint length, const affine *k,
+                const channel_arrays *a) {
+    next_rows(t, by, LANE_Y);
+    for (ulong r = LANE_Y; r < rows; r += LY) {
+        apply_run(t, length, by->x, k, a);
+        next_rows(t, by, LY);
+    }
 }
 
 /* The statistics that normalize channel c: the population's, or those that finalize left. */
@@ -54,10 +149,10 @@ void report(const ulong c, const statistics *s, const channel_arrays *a) {
 }
 
 /* Groups: blocks of adjacent channels by chunks, so that they go through memory in its order. */
-__kernel void apply_planes(__global const real *x, ulong x_offset, __global real *y, ulong y_offset, PLANE_PARAMETERS,
-                           __global const real *constants, ulong constants_offset, CHANNEL_PARAMETERS) {
+__kernel void apply_planes(FORWARD_PARAMETERS(VIEW_PARAMETERS), PLANE_PARAMETERS, __global const real *constants,
+                           ulong constants_offset, CHANNEL_PARAMETERS) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
-    const ulong width = channels * inner;
+    const forward_steps by = {x_row, residual_row, y_row, channels * mask_run};
     const ulong block = (channels - 1) / get_num_groups(0) + 1, first = get_group_id(0) * block;
     for (ulong k = get_group_id(1); k < chunks; k += get_num_groups(1)) {
         chunk part;
@@ -65,10 +160,11 @@ __kernel void apply_planes(__global const real *x, ulong x_offset, __global real
         for (ulong c = first; c < min(first + block, channels); c++) {
             statistics s;
             affine affine_c;
+            forward_run t;
             statistics_for(c, channels, constants + constants_offset, &arrays, &s);
             affine_of(c, &s, &arrays, &affine_c);
-            const ulong at = part.row * width + c * inner + part.start;
-            apply_rows(x + x_offset + at, y + y_offset + at, part.rows, width, part.length, &affine_c, flags);
+            FORWARD_AT(t, part.row, c, part.start, (part.row * channels + c) * mask_run);
+            apply_rows(&t, &by, part.rows, part.length, &affine_c, &arrays);
             if (k == 0) {
                 if (SPEAKS) report(c, &s, &arrays);
             }
@@ -95,48 +191,55 @@ void put_affine(column_affine *k, const uint j, const affine *one) {
 #define COLUMN_ONE(k, j) \
     { (k)->mean[j], (k)->mean_lo[j], (k)->scale[j], (k)->beta[j] }
 
-typedef struct {
-    vec mean, mean_lo, scale, beta;
-} affine_vec;
-
 /* One row of a work-item's columns. */
-void apply_row(const __global real *x, __global real *y, const uint columns, const ulong width, const column_affine *k,
-               const uint flags) {
+void apply_row(const forward_run *t, const uint columns, const ulong ahead_step, const column_affine *k,
+               const channel_arrays *a) {
+    bit_row row = {0};
     uint j = 0;
-    if (TAKES_HINTS && (flags & PAST_CACHES) != 0) {
-        const uint head = min(before_aligned(y), columns);
+    const uint head = before_stream(t, columns, a->flags);
+    if (head < columns) {
         for (; j < head; j++) {
             const affine one = COLUMN_ONE(k, j);
-            y[j] = NORMALIZE(x[j], one);
+            forward_one(t, j, &one, a);
         }
         for (; j + VEC <= columns; j += VEC) {
-            ASK_AHEAD(x, j, columns, width);
+            ASK_AHEAD(t->x, j, columns, ahead_step);
             const affine_vec these = COLUMN_VEC(k, j);
-            const vec v = NORMALIZE(LOAD_VEC(x + j), these);
-            STORE_PAST_CACHES(v, y + j);
+            forward_vec(t, j, &these, a, true);
         }
     }
     for (; j + VEC <= columns; j += VEC) {
         const affine_vec these = COLUMN_VEC(k, j);
-        STORE_VEC(NORMALIZE(LOAD_VEC(x + j), these), y + j);
+        forward_vec(t, j, &these, a, false);
     }
     for (; j < columns; j++) {
         const affine one = COLUMN_ONE(k, j);
-        y[j] = NORMALIZE(x[j], one);
+        put_bit(t, j, columns, forward_one(t, j, &one, a), &row, a->flags);
     }
 }
 
-/* The work-item's rows of its columns. */
-void apply_columns_rows(const __global real *x, __global real *y, const ulong rows, const ulong width, const uint columns,
-                        const column_affine *k, const uint flags) {
-    for (ulong r = LANE_Y; r < rows; r += LY) apply_row(x + r * width, y + r * width, columns, width, k, flags);
+/* The work-item's rows of its columns, t at the first. */
+void apply_columns_rows(forward_run *t, const forward_steps *by, const ulong rows, const uint columns, const column_affine *k,
+                        const channel_arrays *a) {
+    next_rows(t, by, LANE_Y);
+    for (ulong r = LANE_Y; r < rows; r += LY) {
+        apply_row(t, columns, by->x, k, a);
+        next_rows(t, by, LY);
+    }
 }
 
+/* Columns have no channel of their own to step by. */
+#define FORWARD_COLUMNS_AT(run, row, i)                                 \
+    do {                                                                \
+        const ulong x_channel = 0, residual_channel = 0, y_channel = 0; \
+        FORWARD_AT(run, row, 0, i, (row)*mask_run);                     \
+    } while (0)
+
 /* Groups: tiles of columns by slabs of rows_each rows, both in strides. columns: how many of them make a channel. */
-__kernel void apply_columns(__global const real *x, ulong x_offset, __global real *y, ulong y_offset, ulong outer, ulong channels,
-                            ulong columns, ulong slabs, ulong rows_each, __global const real *constants, ulong constants_offset,
-                            CHANNEL_PARAMETERS) {
+__kernel void apply_columns(FORWARD_PARAMETERS(ROW_PARAMETERS), ulong outer, ulong channels, ulong columns, ulong slabs,
+                            ulong rows_each, __global const real *constants, ulong constants_offset, CHANNEL_PARAMETERS) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
+    const forward_steps by = {x_row, residual_row, y_row, mask_run};
     const ulong width = channels * columns;
     for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < width; tile += get_num_groups(0) * TILE_COLUMNS) {
         const ulong start = tile + LANE_X * WIDE;
@@ -154,8 +257,10 @@ __kernel void apply_columns(__global const real *x, ulong x_offset, __global rea
             }
         }
         for (ulong slab = get_group_id(1); slab < slabs; slab += get_num_groups(1)) {
-            const ulong row = slab * rows_each, at = row * width + start;
-            apply_columns_rows(x + x_offset + at, y + y_offset + at, min(rows_each, outer - row), width, mine, &k, flags);
+            const ulong row = slab * rows_each;
+            forward_run t;
+            FORWARD_COLUMNS_AT(t, row, start);
+            apply_columns_rows(&t, &by, min(rows_each, outer - row), mine, &k, &arrays);
         }
     }
 }

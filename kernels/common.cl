@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What all kernels share: vectors, two-float sums, moments and their merge, per-channel arrays. The files of this folder are
- * compiled as one program, in the order common, moments, finalize, apply, fused. Kernels know x[outer][channels][inner]
- * as rows of width = channels * inner values, never a layout.
+ * What all kernels share: kinds, vectors, the work-items of a group, flags, two-float sums, moments and their merge. The files
+ * of this folder are compiled as one program, in the order that cmake/Library.cmake lists. Kernels know
+ * x[outer][channels][inner] as rows of channels * inner values, never a layout.
  *
  * Kinds are macros, sizes are arguments:
- *   VEC    values in a vector
- *   TILE   vectors of adjacent columns that a work-item owns
- *   ALONE  1: a work-group is one work-item, which walks whole vectors (CPU devices); 0: adjacent work-items take
- *          adjacent vectors
- *   HINTS  1: the device is a CPU, whose caches take hints (its compiler permitting)
+ *   VEC       values in a vector
+ *   TILE      vectors of adjacent columns that a work-item owns
+ *   ALONE     1: a work-group is one work-item, which walks whole vectors (CPU devices); 0: adjacent work-items take
+ *             adjacent vectors
+ *   HINTS     1: the device is a CPU, whose caches take hints (its compiler permitting)
+ *   X_TYPE    how x and dx are stored: f32, f16, bf16, f64; Y_TYPE: y, dy, residual and dresidual
+ *   ACT       the activation: identity, relu, leaky_relu, clip, silu, custom
+ *   RESIDUAL  1: a residual is added before the activation
+ *   MASK      1: forward keeps a bit an element for backward; VEC is then 8 or more
+ *   STRIDED   1: values of a run need not be adjacent
  * A work-group is LX * LY work-items, any size; LX lie along a row, LY take different rows. Every work-item reaches every
  * barrier.
  */
@@ -25,35 +30,79 @@
 #ifndef HINTS
 #define HINTS 0
 #endif
-
-typedef float real;
+#ifndef X_TYPE
+#define X_TYPE f32
+#endif
+#ifndef Y_TYPE
+#define Y_TYPE f32
+#endif
+#ifndef ACT
+#define ACT identity
+#endif
+#ifndef RESIDUAL
+#define RESIDUAL 0
+#endif
+#ifndef MASK
+#define MASK 0
+#endif
+#ifndef STRIDED
+#define STRIDED 0
+#endif
 
 #define PASTE_(a, b) a##b
 #define PASTE(a, b)  PASTE_(a, b)
-typedef PASTE(float, VEC) vec;
-/* Vectors in global memory and in the work-item's own, aligned as their elements are. Then a store that leaves the caches alone, p aligned to its
- * vector; and a wish for the line at p, as a CPU's own prefetching loses the thread at the end of a page and where rows are
- * walked down. (PoCL makes eight loads of a vload16.) */
+
+/* A kind's word as a number that #if can compare. */
+#define NUMBER_OF(kind)   PASTE(NUMBER_, kind)
+#define NUMBER_f32        0
+#define NUMBER_f16        1
+#define NUMBER_bf16       2
+#define NUMBER_f64        3
+#define NUMBER_identity   0
+#define NUMBER_relu       1
+#define NUMBER_leaky_relu 2
+#define NUMBER_clip       3
+#define NUMBER_silu       4
+#define NUMBER_custom     5
+
+/* real: what is computed with, and the type of all that is per channel. bits: as wide. */
+#define REAL_IS_F64 (NUMBER_OF(X_TYPE) == NUMBER_f64 || NUMBER_OF(Y_TYPE) == NUMBER_f64)
+#if REAL_IS_F64
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#define REAL    double
+#define AS_REAL as_double
+#define AS_BITS as_ulong
+/* The upper half of a real's significand. */
+#define UPPER 0xfffffffff8000000ul
+#else
+#define REAL    float
+#define AS_REAL as_float
+#define AS_BITS as_uint
+#define UPPER   0xfffff000u
+#endif
+typedef REAL real;
+typedef PASTE(REAL, VEC) vec;
+
+/* Do the caches take hints? Then vectors are loaded by pointers that promise no alignment. (PoCL makes eight loads of a
+ * vload16.) */
 #if HINTS && defined(__has_builtin)
 #if __has_builtin(__builtin_nontemporal_store) && __has_builtin(__builtin_prefetch)
 #define TAKES_HINTS 1
-typedef vec loose __attribute__((aligned(sizeof(real))));
-#define LOAD_VEC(p)             (*(const __global loose *)(p))
-#define STORE_VEC(v, p)         (*(__global loose *)(p) = (v))
-#define LOAD_OWN(p)             (*(const loose *)(p))
-#define STORE_OWN(v, p)         (*(loose *)(p) = (v))
-#define STORE_PAST_CACHES(v, p) __builtin_nontemporal_store((v), (__global vec *)(p))
-#define ASK_FOR(p)              __builtin_prefetch((const void *)(ulong)(p), 0, 2)
 #endif
 #endif
 #ifndef TAKES_HINTS
-#define TAKES_HINTS             0
-#define LOAD_VEC(p)             PASTE(vload, VEC)(0, (p))
-#define STORE_VEC(v, p)         PASTE(vstore, VEC)((v), 0, (p))
-#define LOAD_OWN(p)             LOAD_VEC(p)
-#define STORE_OWN(v, p)         STORE_VEC(v, p)
-#define STORE_PAST_CACHES(v, p) STORE_VEC((v), (p))
-#define ASK_FOR(p)              (void)(p)
+#define TAKES_HINTS 0
+#endif
+#if TAKES_HINTS
+typedef vec loose __attribute__((aligned(sizeof(real))));
+#define LOAD_OWN(p)     (*(const loose *)(p))
+#define STORE_OWN(v, p) (*(loose *)(p) = (v))
+/* A wish for the line at p: a CPU's own prefetching loses the thread at the end of a page and where rows are walked down. */
+#define ASK_FOR(p) __builtin_prefetch((const void *)(ulong)(p), 0, 2)
+#else
+#define LOAD_OWN(p)     PASTE(vload, VEC)(0, (p))
+#define STORE_OWN(v, p) PASTE(vstore, VEC)((v), 0, (p))
+#define ASK_FOR(p)      (void)(p)
 #endif
 /* What a loop at value i of a run of length values, the next one step away, will read soon. */
 #define AHEAD 512u
@@ -77,19 +126,34 @@ typedef vec loose __attribute__((aligned(sizeof(real))));
 #endif
 
 /* Bits of the argument flags. Absent arrays have some valid buffer bound and are never touched. */
-#define HAS_Y            1u
-#define HAS_GAMMA        2u
-#define HAS_BETA         4u
-#define HAS_RUNNING_MEAN 8u
-#define HAS_RUNNING_VAR  16u
-#define HAS_MEAN         32u
-#define HAS_MEAN_LO      64u
-#define HAS_VAR          128u
-#define HAS_INV_STD      256u
-#define EPSILON_OUTSIDE  512u
-#define OF_POPULATION    1024u /* running statistics normalize */
-#define UPDATE_RUNNING   2048u /* this launch is the call's last: it moves the running statistics */
-#define PAST_CACHES      4096u /* y is larger than the caches */
+#define HAS_Y            (1u << 0)
+#define HAS_GAMMA        (1u << 1)
+#define HAS_BETA         (1u << 2)
+#define HAS_RUNNING_MEAN (1u << 3)
+#define HAS_RUNNING_VAR  (1u << 4)
+#define HAS_MEAN         (1u << 5)
+#define HAS_MEAN_LO      (1u << 6)
+#define HAS_VAR          (1u << 7)
+#define HAS_INV_STD      (1u << 8)
+#define EPSILON_OUTSIDE  (1u << 9)
+#define OF_POPULATION    (1u << 10) /* running statistics normalize */
+#define UPDATE_RUNNING   (1u << 11) /* this launch is the call's last: it moves the running statistics */
+#define PAST_CACHES      (1u << 12) /* what is written is larger than the caches */
+#define UNBIASED         (1u << 13) /* the running variance takes the unbiased one */
+#define SKIP_NONFINITE   (1u << 14)
+#define HAS_MASK         (1u << 15)
+#define HAS_PART         (1u << 16) /* write the moments or sums as a part */
+#define HAS_X            (1u << 17)
+#define HAS_DX           (1u << 18)
+#define HAS_DGAMMA       (1u << 19)
+#define HAS_DBETA        (1u << 20)
+#define HAS_DRESIDUAL    (1u << 21)
+#define ADD_DX           (1u << 22) /* to what is there */
+#define ADD_DGAMMA       (1u << 23)
+#define ADD_DBETA        (1u << 24)
+#define ADD_DRESIDUAL    (1u << 25)
+#define HAS_BIAS         (1u << 26)
+#define FOLDS            (1u << 27) /* into a weight: scale only */
 
 /* sum + error is a + b exactly (Knuth). Additions only: nothing to contract. */
 #define TWO_SUM(T, sum, error, a, b) \
@@ -165,27 +229,12 @@ void group_merge(__local real *scratch, const uint width, const uint height) {
     }
 }
 
-/* Every per-channel array of a call. */
-#define CHANNEL_PARAMETERS                                                                                                       \
-    __global const real *gamma, ulong gamma_offset, __global const real *beta, ulong beta_offset, __global real *running_mean,   \
-        ulong running_mean_offset, __global real *running_var, ulong running_var_offset, __global real *saved_mean,              \
-        ulong saved_mean_offset, __global real *saved_mean_lo, ulong saved_mean_lo_offset, __global real *saved_var,             \
-        ulong saved_var_offset, __global real *saved_inv_std, ulong saved_inv_std_offset, uint flags, real epsilon, real weight, \
-        real keep, real bessel, real count
-
-typedef struct {
-    __global const real *gamma, *beta;
-    __global real *running_mean, *running_var, *mean, *mean_lo, *var, *inv_std;
-    uint flags;
-    real epsilon;
-    real weight, keep; /* running = keep * running + weight * batch */
-    real bessel;       /* what makes the biased variance the one for running_var */
-    real count;        /* values in a channel */
-} channel_arrays;
-
-#define CHANNEL_ARRAYS                                                                                                  \
-    {                                                                                                                   \
-        gamma + gamma_offset, beta + beta_offset, running_mean + running_mean_offset, running_var + running_var_offset, \
-            saved_mean + saved_mean_offset, saved_mean_lo + saved_mean_lo_offset, saved_var + saved_var_offset,         \
-            saved_inv_std + saved_inv_std_offset, flags, epsilon, weight, keep, bessel, count                           \
-    }
+/* Where a tensor has element (row, c, i): at row * row_step + c * channel_step + i * unit from its offset. Columns side by side
+ * are one run of channels * inner values, a unit apart. */
+#define VIEW_PARAMETERS(name) ulong name##_offset, ulong name##_row, ulong name##_channel, ulong name##_unit
+#define ROW_PARAMETERS(name)  ulong name##_offset, ulong name##_row, ulong name##_unit
+#if STRIDED
+#define STEPS(i, unit) ((ulong)(i) * (unit))
+#else
+#define STEPS(i, unit) ((void)(unit), (i))
+#endif

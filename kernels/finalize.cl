@@ -4,21 +4,49 @@
  * its affine step. Reads like docs/semantics.md.
  */
 
-/* The statistics that normalize a channel. */
+/* Every per-channel array of a call. */
+#define CHANNEL_PARAMETERS                                                                                                       \
+    __global const real *gamma, ulong gamma_offset, __global const real *beta, ulong beta_offset, __global real *running_mean,   \
+        ulong running_mean_offset, __global real *running_var, ulong running_var_offset, __global real *saved_mean,              \
+        ulong saved_mean_offset, __global real *saved_mean_lo, ulong saved_mean_lo_offset, __global real *saved_var,             \
+        ulong saved_var_offset, __global real *saved_inv_std, ulong saved_inv_std_offset, uint flags, real epsilon, real weight, \
+        real keep, real low, real high
+
 typedef struct {
-    real mean, mean_lo, var, inv_std;
+    __global const real *gamma, *beta;
+    __global real *running_mean, *running_var, *mean, *mean_lo, *var, *inv_std;
+    uint flags;
+    real epsilon;
+    real weight, keep; /* running = keep * running + weight * batch */
+    real low, high;    /* of the activation */
+} channel_arrays;
+
+#define CHANNEL_ARRAYS                                                                                                  \
+    {                                                                                                                   \
+        gamma + gamma_offset, beta + beta_offset, running_mean + running_mean_offset, running_var + running_var_offset, \
+            saved_mean + saved_mean_offset, saved_mean_lo + saved_mean_lo_offset, saved_var + saved_var_offset,         \
+            saved_inv_std + saved_inv_std_offset, flags, epsilon, weight, keep, low, high                               \
+    }
+
+/* What a channel's statistics may do beside normalizing. */
+#define ARE_THERE 1u /* there were values */
+#define MOVE_MEAN 2u
+#define MOVE_VAR  4u
+/* The statistics that normalize a channel, and the variance that goes into its running one. */
+typedef struct {
+    real mean, mean_lo, var, inv_std, running_var;
+    uint moves;
 } statistics;
 
-/* y = ((x - mean) - mean_lo) * scale + beta. */
+/* v = ((x - mean) - mean_lo) * scale + beta. */
 typedef struct {
     real mean, mean_lo, scale, beta;
 } affine;
 
-/* p + error is a * b exactly: 12 bits by 12 bits. */
+/* p + error is a * b exactly: half a significand by half a significand. */
 real two_product(const real a, const real b, real *error) {
-#pragma OPENCL FP_CONTRACT OFF
-    const real ah = as_float(as_uint(a) & 0xfffff000u), al = a - ah;
-    const real bh = as_float(as_uint(b) & 0xfffff000u), bl = b - bh;
+    const real ah = AS_REAL(AS_BITS(a) & UPPER), al = a - ah;
+    const real bh = AS_REAL(AS_BITS(b) & UPPER), bl = b - bh;
     const real p = a * b;
     *error = ((ah * bh - p) + (ah * bl + al * bh)) + al * bl;
     return p;
@@ -26,7 +54,6 @@ real two_product(const real a, const real b, real *error) {
 
 /* 1 / sqrt(v) to about half an ulp: one Newton step, r + r * (1 - v * r * r) / 2, on v scaled by a power of 4. 0 for v = 0. */
 real inverse_root(const real v) {
-#pragma OPENCL FP_CONTRACT OFF
     const real up = v < (real)0x1p-60f ? (real)0x1p80f : v > (real)0x1p60f ? (real)0x1p-80f : (real)1;
     const real back = v < (real)0x1p-60f ? (real)0x1p40f : v > (real)0x1p60f ? (real)0x1p-40f : (real)1;
     const real scaled = v * up, r = (real)1 / sqrt(scaled);
@@ -46,11 +73,22 @@ real inverse_deviation(const real var, const real epsilon, const uint flags) {
     return deviation == 0 ? (real)0 : (real)1 / deviation;
 }
 
+/* Which running statistics n values move, and by which variance. */
+void running_part_of(const ulong n, const uint flags, statistics *s) {
+    const bool unbiased = (flags & UNBIASED) != 0,
+               skipped = (flags & SKIP_NONFINITE) != 0 && !(isfinite(s->mean) && isfinite(s->var));
+    s->running_var = unbiased && n > 1 ? s->var * ((real)1 + (real)1 / (real)(n - 1)) : s->var;
+    s->moves = n == 0 ? 0u : ARE_THERE;
+    if (n == 0 || skipped) return;
+    s->moves |= unbiased && n == 1 ? MOVE_MEAN : MOVE_MEAN | MOVE_VAR;
+}
+
 void statistics_of_batch(const moments *m, const channel_arrays *a, statistics *s) {
     s->mean = m->hi;
     s->mean_lo = m->lo;
-    s->var = (m->m2 + m->m2_lo) / a->count;
+    s->var = m->n == 0 ? (real)0 : (m->m2 + m->m2_lo) / (real)m->n;
     s->inv_std = inverse_deviation(s->var, a->epsilon, a->flags);
+    running_part_of(m->n, a->flags, s);
 }
 
 void statistics_of_population(const ulong c, const channel_arrays *a, statistics *s) {
@@ -58,6 +96,8 @@ void statistics_of_population(const ulong c, const channel_arrays *a, statistics
     s->mean_lo = 0;
     s->var = a->running_var[c];
     s->inv_std = inverse_deviation(s->var, a->epsilon, a->flags);
+    s->running_var = 0;
+    s->moves = ARE_THERE;
 }
 
 void affine_of(const ulong c, const statistics *s, const channel_arrays *a, affine *k) {
@@ -65,9 +105,11 @@ void affine_of(const ulong c, const statistics *s, const channel_arrays *a, affi
     k->mean_lo = s->mean_lo;
     k->scale = (a->flags & HAS_GAMMA) != 0 ? a->gamma[c] * s->inv_std : s->inv_std;
     k->beta = (a->flags & HAS_BETA) != 0 ? a->beta[c] : 0;
+    if ((a->flags & FOLDS) != 0) k->mean = k->beta = 0;
 }
 
 void write_statistics(const ulong c, const statistics *s, const channel_arrays *a) {
+    if ((s->moves & ARE_THERE) == 0) return;
     if ((a->flags & HAS_MEAN) != 0) a->mean[c] = s->mean;
     if ((a->flags & HAS_MEAN_LO) != 0) a->mean_lo[c] = s->mean_lo;
     if ((a->flags & HAS_VAR) != 0) a->var[c] = s->var;
@@ -81,18 +123,22 @@ real moved(const real running, const real batch, const real weight, const real k
 
 void update_running(const ulong c, const statistics *s, const channel_arrays *a) {
     if ((a->flags & UPDATE_RUNNING) == 0) return;
-    if ((a->flags & HAS_RUNNING_MEAN) != 0) a->running_mean[c] = moved(a->running_mean[c], s->mean, a->weight, a->keep);
-    if ((a->flags & HAS_RUNNING_VAR) != 0) {
-        a->running_var[c] = moved(a->running_var[c], s->var * a->bessel, a->weight, a->keep);
+    if ((a->flags & HAS_RUNNING_MEAN) != 0 && (s->moves & MOVE_MEAN) != 0) {
+        a->running_mean[c] = moved(a->running_mean[c], s->mean, a->weight, a->keep);
+    }
+    if ((a->flags & HAS_RUNNING_VAR) != 0 && (s->moves & MOVE_VAR) != 0) {
+        a->running_var[c] = moved(a->running_var[c], s->running_var, a->weight, a->keep);
     }
 }
 
-/* A channel's statistics in the workspace: constants[4][channels]. */
+/* A channel's statistics in the workspace: constants[6][channels]. */
 void put_statistics(__global real *constants, const ulong c, const ulong channels, const statistics *s) {
     constants[c] = s->mean;
     constants[channels + c] = s->mean_lo;
     constants[2 * channels + c] = s->var;
     constants[3 * channels + c] = s->inv_std;
+    constants[4 * channels + c] = s->running_var;
+    constants[5 * channels + c] = (real)s->moves;
 }
 
 void get_statistics(__global const real *constants, const ulong c, const ulong channels, statistics *s) {
@@ -100,12 +146,43 @@ void get_statistics(__global const real *constants, const ulong c, const ulong c
     s->mean_lo = constants[channels + c];
     s->var = constants[2 * channels + c];
     s->inv_std = constants[3 * channels + c];
+    s->running_var = constants[4 * channels + c];
+    s->moves = (uint)constants[5 * channels + c];
 }
 
-/* Merges parts[PARTS][chunks][channels * columns] by channel into constants[4][channels]. LX channels a group at a time, LY
- * work-items a channel; scratch holds PARTS * LX * LY reals. */
+/* A part, as clbn.h has it: five arrays of channels reals, and one count. */
+#define PART_REALS      5
+#define PART_PARAMETERS __global real *part, ulong part_offset, __global ulong *count, ulong count_offset
+
+void put_part(__global real *part, const ulong c, const ulong channels, const real a, const real a_lo, const real b,
+              const real b_lo) {
+    part[c] = a;
+    part[channels + c] = a_lo;
+    part[2 * channels + c] = b;
+    part[3 * channels + c] = b_lo;
+    part[4 * channels + c] = 0;
+}
+
+/* What finalize does with a channel's moments. */
+void finish_channel(const ulong c, const ulong channels, const moments *m, const channel_arrays *a, __global real *constants,
+                    __global real *part, __global ulong *count) {
+    if ((a->flags & HAS_PART) != 0) {
+        put_part(part, c, channels, m->hi, m->lo, m->m2, m->m2_lo);
+        if (c == 0) *count = m->n;
+        return;
+    }
+    statistics s;
+    statistics_of_batch(m, a, &s);
+    put_statistics(constants, c, channels, &s);
+    write_statistics(c, &s, a);
+    update_running(c, &s, a);
+}
+
+/* Merges parts[PARTS][chunks][channels * columns] by channel into constants[6][channels], or into a part. LX channels a group
+ * at a time, LY work-items a channel; scratch holds PARTS * LX * LY reals. */
 __kernel void finalize(ulong channels, ulong columns, ulong chunks, __global const real *parts, ulong parts_offset,
-                       __global real *constants, ulong constants_offset, CHANNEL_PARAMETERS, __local real *scratch) {
+                       __global real *constants, ulong constants_offset, PART_PARAMETERS, CHANNEL_PARAMETERS,
+                       __local real *scratch) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
     const uint across = get_local_size(0), along = get_local_size(1), lane_x = get_local_id(0), lane_y = get_local_id(1);
     const ulong width = channels * columns;
@@ -114,9 +191,9 @@ __kernel void finalize(ulong channels, ulong columns, ulong chunks, __global con
         moments m = {0, 0, 0, 0, 0};
         for (ulong i = c < channels ? lane_y : chunks * columns; i < chunks * columns; i += along) {
             const ulong k = i / columns, at = k * width + c * columns + (i - k * columns);
-            moments part;
-            get_global(parts + parts_offset + at, chunks * width, &part);
-            merge(&m, &part);
+            moments one;
+            get_global(parts + parts_offset + at, chunks * width, &one);
+            merge(&m, &one);
         }
         if (!ALONE) {
             GROUP_BARRIER; /* whoever still reads scratch */
@@ -125,11 +202,7 @@ __kernel void finalize(ulong channels, ulong columns, ulong chunks, __global con
             get_local(scratch + lane_x, across * along, &m);
         }
         if (lane_y == 0 && c < channels) {
-            statistics s;
-            statistics_of_batch(&m, &arrays, &s);
-            put_statistics(constants + constants_offset, c, channels, &s);
-            write_statistics(c, &s, &arrays);
-            update_running(c, &s, &arrays);
+            finish_channel(c, channels, &m, &arrays, constants + constants_offset, part + part_offset, count + count_offset);
         }
     }
 }

@@ -5,19 +5,20 @@
  */
 
 /* Groups: channels, in strides. */
-__kernel void fused_planes(__global const real *x, ulong x_offset, __global real *y, ulong y_offset, ulong outer, ulong channels,
-                           ulong inner, CHANNEL_PARAMETERS, __local real *scratch) {
+__kernel void fused_planes(FORWARD_PARAMETERS(VIEW_PARAMETERS), ulong outer, ulong channels, ulong inner, CHANNEL_PARAMETERS,
+                           __local real *scratch) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
-    const ulong width = channels * inner;
+    const forward_steps by = {x_row, residual_row, y_row, channels * mask_run};
     for (ulong c = get_group_id(1); c < channels; c += get_num_groups(1)) {
-        const ulong at = c * inner;
         moments m;
         statistics s;
         affine k;
-        plane_moments(x + x_offset + at, outer, width, (uint)inner, scratch, &m);
+        forward_run t;
+        FORWARD_AT(t, 0, c, 0, c * mask_run);
+        plane_moments(t.x, x_unit, outer, x_row, (uint)inner, scratch, &m);
         statistics_of_batch(&m, &arrays, &s);
         affine_of(c, &s, &arrays, &k);
-        if ((flags & HAS_Y) != 0) apply_rows(x + x_offset + at, y + y_offset + at, outer, width, (uint)inner, &k, flags);
+        if ((flags & HAS_Y) != 0) apply_rows(&t, &by, outer, (uint)inner, &k, &arrays);
         if (SPEAKS) {
             write_statistics(c, &s, &arrays);
             update_running(c, &s, &arrays);
@@ -26,15 +27,18 @@ __kernel void fused_planes(__global const real *x, ulong x_offset, __global real
 }
 
 /* Groups: tiles of columns, in strides. A column is a channel. */
-__kernel void fused_columns(__global const real *x, ulong x_offset, __global real *y, ulong y_offset, ulong outer, ulong channels,
-                            CHANNEL_PARAMETERS, __local real *scratch) {
+__kernel void fused_columns(FORWARD_PARAMETERS(ROW_PARAMETERS), ulong outer, ulong channels, CHANNEL_PARAMETERS,
+                            __local real *scratch) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
+    const forward_steps by = {x_row, residual_row, y_row, mask_run};
     for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < channels; tile += get_num_groups(0) * TILE_COLUMNS) {
         const ulong start = tile + LANE_X * WIDE;
         const uint mine = tile_columns(start, channels);
         column_lanes lanes_here;
         column_affine k;
-        const uint n = column_moments(x + x_offset + start, (uint)outer, channels, mine, &lanes_here, scratch);
+        forward_run t;
+        FORWARD_COLUMNS_AT(t, 0, start);
+        const uint n = column_moments(t.x, x_unit, (uint)outer, x_row, mine, &lanes_here, scratch);
         for (uint j = 0; j < mine; j++) {
             moments m;
             statistics s;
@@ -48,7 +52,6 @@ __kernel void fused_columns(__global const real *x, ulong x_offset, __global rea
                 update_running(start + j, &s, &arrays);
             }
         }
-        if ((flags & HAS_Y) != 0)
-            apply_columns_rows(x + x_offset + start, y + y_offset + start, outer, channels, mine, &k, flags);
+        if ((flags & HAS_Y) != 0) apply_columns_rows(&t, &by, outer, mine, &k, &arrays);
     }
 }

@@ -69,22 +69,23 @@ void fold(const lanes *s, const uint n, moments *m) {
 
 /* ------------------------------------------------------------------------------------------------------------- planes */
 
-/* Sums of d and d * d, d = x - pivot, over rows rows (row_step apart) of vectors vectors (vector_step apart). */
-void plane_sums(const __global real *x, const uint rows, const ulong row_step, const uint vectors, const uint vector_step,
+/* Sums of d and d * d, d = x - pivot, over rows rows (row_step apart) of vectors vectors (LX apart). */
+void plane_sums(const __global x_store *x, const ulong unit, const uint rows, const ulong row_step, const uint vectors,
                 const vec pivot, vec *sum, vec *squares) {
+    const ulong vector_step = STEPS(LX * VEC, unit);
     vec e0 = 0, e1 = 0, e2 = 0, e3 = 0, q0 = 0, q1 = 0, q2 = 0, q3 = 0;
     for (uint r = 0; r < rows; r++) {
-        const __global real *p = x + r * row_step;
+        const __global x_store *p = x + r * row_step;
         uint v = 0;
         for (; v + 4 <= vectors; v += 4, p += 4 * vector_step) {
             for (uint line = 0; line < 4; line++) ASK_AHEAD(x + r * row_step, (v + line) * VEC, vectors * VEC, row_step);
-            const vec a = LOAD_VEC(p) - pivot, b = LOAD_VEC(p + vector_step) - pivot;
-            const vec c = LOAD_VEC(p + 2 * vector_step) - pivot, d = LOAD_VEC(p + 3 * vector_step) - pivot;
+            const vec a = LOAD_X_VEC(p, unit) - pivot, b = LOAD_X_VEC(p + vector_step, unit) - pivot;
+            const vec c = LOAD_X_VEC(p + 2 * vector_step, unit) - pivot, d = LOAD_X_VEC(p + 3 * vector_step, unit) - pivot;
             e0 += a, e1 += b, e2 += c, e3 += d;
             q0 += a * a, q1 += b * b, q2 += c * c, q3 += d * d;
         }
         for (; v < vectors; v++, p += vector_step) {
-            const vec a = LOAD_VEC(p) - pivot;
+            const vec a = LOAD_X_VEC(p, unit) - pivot;
             e0 += a;
             q0 += a * a;
         }
@@ -94,12 +95,12 @@ void plane_sums(const __global real *x, const uint rows, const ulong row_step, c
 }
 
 /* The same with single values. */
-void plane_tail_sums(const __global real *x, const uint rows, const ulong row_step, const uint values, const real pivot,
-                     real *sum, real *squares) {
+void plane_tail_sums(const __global x_store *x, const ulong unit, const uint rows, const ulong row_step, const uint values,
+                     const real pivot, real *sum, real *squares) {
     real e = 0, q = 0;
     for (uint r = 0; r < rows; r++) {
         for (uint i = 0; i < values; i++) {
-            const real d = x[r * row_step + i] - pivot;
+            const real d = LOAD_X(x + r * row_step + STEPS(i, unit)) - pivot;
             e += d;
             q += d * d;
         }
@@ -109,56 +110,72 @@ void plane_tail_sums(const __global real *x, const uint rows, const ulong row_st
 }
 
 /* m takes a block of values that do not fill a vector in, as moments of its own. */
-void plane_tail_block(const __global real *x, const uint rows, const ulong row_step, const uint values, moments *m) {
-    const real n = (real)(rows * values);
+void plane_tail_block(const __global x_store *x, const ulong unit, const uint rows, const ulong row_step, const uint values,
+                      moments *m) {
+    const real n = (real)(rows * values), first = LOAD_X(x);
     real e, q;
-    plane_tail_sums(x, rows, row_step, values, x[0], &e, &q);
-    const real pivot = x[0] + e / n;
-    plane_tail_sums(x, rows, row_step, values, pivot, &e, &q);
+    plane_tail_sums(x, unit, rows, row_step, values, first, &e, &q);
+    const real pivot = first + e / n;
+    plane_tail_sums(x, unit, rows, row_step, values, pivot, &e, &q);
     const real shift = e / n;
     TWO_SUM(real, mean, mean_lo, pivot, shift);
     const moments block = {rows * values, mean, mean_lo, q - e * shift, 0};
     merge(m, &block);
 }
 
-/* A work-item's share of rows rows, row_step apart, of length values: rows LANE_Y + k * LY, vectors LANE_X + k * LX, and the
- * values behind the last whole vector for the lane that would be next. */
-void plane_share(const __global real *x, const ulong rows, const ulong row_step, const uint length, moments *m) {
-    const uint vectors = length / VEC, tail = vectors % LX == LANE_X ? length % VEC : 0;
-    const uint mine = vectors > LANE_X ? (vectors - LANE_X - 1) / LX + 1 : 0;
-    const ulong my_rows = rows > LANE_Y ? (rows - LANE_Y - 1) / LY + 1 : 0;
-    const uint block_vectors = min(mine, (uint)BLOCK), block_rows = BLOCK / max(block_vectors, 1u);
-    const __global real *first = x + LANE_Y * row_step + LANE_X * VEC;
-    const __global real *tail_first = x + LANE_Y * row_step + vectors * VEC;
+/* How a work-item takes its share of rows rows of length values: rows LANE_Y + k * LY, vectors LANE_X + k * LX, and the values
+ * behind the last whole vector for the lane that would be next; in blocks of block_rows rows by block_vectors vectors. */
+typedef struct {
+    ulong rows;
+    uint vectors, tail, tail_at, block_vectors, block_rows;
+} plane_walk;
+
+void walk_planes(const ulong rows, const uint length, plane_walk *w) {
+    const uint vectors = length / VEC;
+    w->rows = rows > LANE_Y ? (rows - LANE_Y - 1) / LY + 1 : 0;
+    w->vectors = vectors > LANE_X ? (vectors - LANE_X - 1) / LX + 1 : 0;
+    w->tail = vectors % LX == LANE_X ? length % VEC : 0;
+    w->tail_at = vectors * VEC;
+    w->block_vectors = min(w->vectors, (uint)BLOCK);
+    w->block_rows = BLOCK / max(w->block_vectors, 1u);
+}
+
+/* A work-item's share of rows rows, row_step apart, of length values. */
+void plane_share(const __global x_store *x, const ulong unit, const ulong rows, const ulong row_step, const uint length,
+                 moments *m) {
+    plane_walk w;
+    walk_planes(rows, length, &w);
+    const __global x_store *first = x + LANE_Y * row_step + STEPS(LANE_X * VEC, unit);
+    const __global x_store *tail_first = x + LANE_Y * row_step + STEPS(w.tail_at, unit);
     const ulong step = LY * row_step;
     lanes s = {(vec)0, (vec)0, (vec)0, (vec)0};
     moments rest = {0, 0, 0, 0, 0};
     uint n = 0;
-    for (ulong r = 0; r < my_rows; r += block_rows) {
-        const uint now = (uint)min(my_rows - r, (ulong)block_rows);
-        for (uint v = 0; v < mine; v += block_vectors) {
-            const __global real *p = first + r * step + (ulong)v * LX * VEC;
-            const uint these = min(mine - v, block_vectors);
+    for (ulong r = 0; r < w.rows; r += w.block_rows) {
+        const uint now = (uint)min(w.rows - r, (ulong)w.block_rows);
+        for (uint v = 0; v < w.vectors; v += w.block_vectors) {
+            const __global x_store *p = first + r * step + STEPS((ulong)v * LX * VEC, unit);
+            const uint these = min(w.vectors - v, w.block_vectors);
             vec e, q;
             if (n == 0) {
-                const vec pivot = LOAD_VEC(p);
-                plane_sums(p, now, step, these, LX * VEC, pivot, &e, &q);
+                const vec pivot = LOAD_X_VEC(p, unit);
+                plane_sums(p, unit, now, step, these, pivot, &e, &q);
                 s.hi = pivot + e / (real)(now * these);
             }
-            plane_sums(p, now, step, these, LX * VEC, s.hi, &e, &q);
+            plane_sums(p, unit, now, step, these, s.hi, &e, &q);
             take_block(&s, n, now * these, e, q);
             n += now * these;
         }
-        if (tail != 0) plane_tail_block(tail_first + r * step, now, step, tail, &rest);
+        if (w.tail != 0) plane_tail_block(tail_first + r * step, unit, now, step, w.tail, &rest);
     }
     fold(&s, n, m);
     merge(m, &rest);
 }
 
 /* The group's moments of rows rows of length values; in ALONE the work-item's own. Needs PARTS * LX * LY reals of scratch. */
-void plane_moments(const __global real *x, const ulong rows, const ulong row_step, const uint length, __local real *scratch,
-                   moments *m) {
-    plane_share(x, rows, row_step, length, m);
+void plane_moments(const __global x_store *x, const ulong unit, const ulong rows, const ulong row_step, const uint length,
+                   __local real *scratch, moments *m) {
+    plane_share(x, unit, rows, row_step, length, m);
     if (ALONE) return;
     const uint lane = LANE_Y * LX + LANE_X;
     GROUP_BARRIER; /* whoever still reads scratch */
@@ -186,15 +203,15 @@ void plane_chunk(const ulong k, const ulong outer, const ulong inner, const ulon
 #define PLANE_PARAMETERS ulong outer, ulong channels, ulong inner, ulong chunks, ulong rows_each, ulong pieces, ulong length_each
 
 /* Moments of every chunk: parts[PARTS][chunks][channels]. Groups: chunks by channels, both in strides. */
-__kernel void moments_planes(__global const real *x, ulong x_offset, PLANE_PARAMETERS, __global real *parts, ulong parts_offset,
-                             __local real *scratch) {
-    const ulong width = channels * inner;
+__kernel void moments_planes(__global const x_store *x, VIEW_PARAMETERS(x), PLANE_PARAMETERS, __global real *parts,
+                             ulong parts_offset, __local real *scratch) {
     for (ulong c = get_group_id(1); c < channels; c += get_num_groups(1)) {
         for (ulong k = get_group_id(0); k < chunks; k += get_num_groups(0)) {
             chunk part;
             moments m;
             plane_chunk(k, outer, inner, rows_each, pieces, length_each, &part);
-            plane_moments(x + x_offset + part.row * width + c * inner + part.start, part.rows, width, part.length, scratch, &m);
+            plane_moments(x + x_offset + part.row * x_row + c * x_channel + STEPS(part.start, x_unit), x_unit, part.rows, x_row,
+                          part.length, scratch, &m);
             if (SPEAKS) put_global(parts + parts_offset + k * channels + c, chunks * channels, &m);
         }
     }
@@ -209,15 +226,15 @@ typedef struct {
     real hi[WIDE], lo[WIDE], m2[WIDE], m2_lo[WIDE];
 } column_lanes;
 
-vec load_part(const __global real *p, const uint valid) {
+vec load_part(const __global x_store *p, const ulong unit, const uint valid) {
     real values[VEC];
-    for (uint j = 0; j < VEC; j++) values[j] = j < valid ? p[j] : 0;
+    for (uint j = 0; j < VEC; j++) values[j] = j < valid ? LOAD_X(p + STEPS(j, unit)) : (real)0;
     return LOAD_OWN(values);
 }
 
 /* Where the next block of rows begins, and which of its lines to ask for: in memory's order, one for each that is read. */
 typedef struct {
-    const __global real *row;
+    const __global x_store *row;
     uint column, columns;
     ulong step;
 } ahead;
@@ -232,13 +249,13 @@ void ask(ahead *a) {
 }
 
 /* Takes rows rows, step apart, of one vector of columns, of which valid exist, into the state at column j. */
-void take_rows(column_lanes *s, const uint j, const __global real *x, const uint rows, const ulong step, const uint valid,
-               const uint before, ahead *next) {
+void take_rows(column_lanes *s, const uint j, const __global x_store *x, const ulong unit, const uint rows, const ulong step,
+               const uint valid, const uint before, ahead *next) {
     lanes state = {LOAD_OWN(s->hi + j), LOAD_OWN(s->lo + j), LOAD_OWN(s->m2 + j), LOAD_OWN(s->m2_lo + j)};
     vec e = 0, q = 0;
 #define SUM_ROWS(LOADED)                         \
     if (before == 0) {                           \
-        const __global real *p = x;              \
+        const __global x_store *p = x;           \
         const vec pivot = LOADED;                \
         for (uint r = 1; r < rows; r++) {        \
             p += step;                           \
@@ -247,7 +264,7 @@ void take_rows(column_lanes *s, const uint j, const __global real *x, const uint
         state.hi = pivot + e / (real)rows;       \
         e = 0;                                   \
     }                                            \
-    const __global real *p = x;                  \
+    const __global x_store *p = x;               \
     for (uint r = 0; r < rows; r++, p += step) { \
         ask(next);                               \
         const vec d = LOADED - state.hi;         \
@@ -255,9 +272,9 @@ void take_rows(column_lanes *s, const uint j, const __global real *x, const uint
         q += d * d;                              \
     }
     if (valid >= VEC) {
-        SUM_ROWS(LOAD_VEC(p))
+        SUM_ROWS(LOAD_X_VEC(p, unit))
     } else {
-        SUM_ROWS(load_part(p, valid))
+        SUM_ROWS(load_part(p, unit, valid))
     }
     take_block(&state, before, rows, e, q);
     STORE_OWN(state.hi, s->hi + j);
@@ -267,16 +284,17 @@ void take_rows(column_lanes *s, const uint j, const __global real *x, const uint
 }
 
 /* A work-item's share of rows rows of columns columns: rows LANE_Y + k * LY. Returns how many rows it took. */
-uint column_share(const __global real *x, const uint rows, const ulong width, const uint columns, column_lanes *s) {
+uint column_share(const __global x_store *x, const ulong unit, const uint rows, const ulong row_step, const uint columns,
+                  column_lanes *s) {
     const uint mine = rows > LANE_Y ? (rows - LANE_Y - 1) / LY + 1 : 0;
-    const ulong step = LY * width;
+    const ulong step = LY * row_step;
     for (uint j = 0; j < WIDE; j++) s->hi[j] = s->lo[j] = s->m2[j] = s->m2_lo[j] = 0;
     for (uint r = 0; r < mine; r += ROWS) {
-        const __global real *p = x + LANE_Y * width + r * step;
+        const __global x_store *p = x + LANE_Y * row_step + r * step;
         const uint now = min(mine - r, (uint)ROWS);
         ahead next = {p + now * step, 0, columns, step};
         for (uint v = 0; v < TILE && v * VEC < columns; v++) {
-            take_rows(s, v * VEC, p + v * VEC, now, step, columns - v * VEC, r, &next);
+            take_rows(s, v * VEC, p + STEPS(v * VEC, unit), unit, now, step, columns - v * VEC, r, &next);
         }
     }
     return mine;
@@ -292,9 +310,9 @@ void column_of(const column_lanes *s, const uint j, const uint n, moments *m) {
 
 /* Moments of the work-item's columns over all rows of the group. In ALONE they are s already; else they are in scratch, which
  * must hold PARTS * LX * VEC * LY reals, and merged_column reads them. */
-uint column_moments(const __global real *x, const uint rows, const ulong width, const uint columns, column_lanes *s,
-                    __local real *scratch) {
-    const uint n = column_share(x, rows, width, columns, s);
+uint column_moments(const __global x_store *x, const ulong unit, const uint rows, const ulong row_step, const uint columns,
+                    column_lanes *s, __local real *scratch) {
+    const uint n = column_share(x, unit, rows, row_step, columns, s);
     if (ALONE) return n;
     const uint row = LX * WIDE;
     GROUP_BARRIER; /* whoever still reads scratch */
@@ -322,8 +340,8 @@ uint tile_columns(const ulong start, const ulong width) {
 
 /* Moments of every column over every slab of rows_each rows: parts[PARTS][slabs][width]. Groups: tiles by slabs, both in
  * strides. */
-__kernel void moments_columns(__global const real *x, ulong x_offset, ulong outer, ulong width, ulong slabs, ulong rows_each,
-                              __global real *parts, ulong parts_offset, __local real *scratch) {
+__kernel void moments_columns(__global const x_store *x, ROW_PARAMETERS(x), ulong outer, ulong width, ulong slabs,
+                              ulong rows_each, __global real *parts, ulong parts_offset, __local real *scratch) {
     for (ulong k = get_group_id(1); k < slabs; k += get_num_groups(1)) {
         const ulong row = k * rows_each;
         const uint rows = (uint)min(rows_each, outer - row);
@@ -331,7 +349,8 @@ __kernel void moments_columns(__global const real *x, ulong x_offset, ulong oute
             const ulong start = tile + LANE_X * WIDE;
             const uint columns = tile_columns(start, width);
             column_lanes s;
-            const uint n = column_moments(x + x_offset + row * width + start, rows, width, columns, &s, scratch);
+            const uint n =
+                column_moments(x + x_offset + row * x_row + STEPS(start, x_unit), x_unit, rows, x_row, columns, &s, scratch);
             for (uint j = LANE_Y == 0 ? 0 : columns; j < columns; j++) {
                 moments m;
                 merged_column(&s, n, j, scratch, &m);

@@ -112,7 +112,7 @@ static clbn_status backward(const clbn_verb *verb, const clbn_plan *plan, cl_com
     TRY(clbn_check_fused(plan, &run));
     TRY(clbn_check_parts(plan, &run));
     TRY(check_gradients(plan, &run));
-    if (of_batch) need_saved(plan, &run, plan->shape.elements != 0 && (!whole || clbn_has(&run, CLBN_PARTS)));
+    if (of_batch) need_saved(plan, &run, whole ? clbn_has(&run, CLBN_PARTS) : plan->shape.elements != 0);
     run.uses[CLBN_X].required = of_batch || clbn_has(&run, CLBN_DGAMMA) || clbn_recomputes(plan);
     run.uses[CLBN_RESIDUAL].required = plan->residual && clbn_recomputes(plan);
     run.uses[CLBN_MASK].required = plan->mask && plan->shape.elements != 0;

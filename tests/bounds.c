@@ -3,6 +3,7 @@
  * The accuracy bounds: bounds.h derives them.
  */
 #include "bounds.h"
+#include "stored.h"
 
 #include <float.h>
 #include <math.h>
@@ -10,12 +11,25 @@
 static const long double u_float = 0x1p-24L;
 static const long double u_double = 0x1p-53L;
 
-static long double accuracy(bounds_of who) {
-    return who == BOUNDS_OF_CPU_PATH ? 1e-13L : 1e-6L;
+int bounds_is_cpu_path(bounds_of who) {
+    return who == BOUNDS_OF_CPU_PATH || who == BOUNDS_OF_CPU_PATH_F64;
 }
 
+int bounds_is_f64(bounds_of who) {
+    return who == BOUNDS_OF_CPU_PATH_F64 || who == BOUNDS_OF_DEVICE_F64;
+}
+
+long double bounds_accuracy(bounds_of who) {
+    return who == BOUNDS_OF_DEVICE ? 1e-6L : 1e-13L;
+}
+
+long double bounds_real(bounds_of who) {
+    return bounds_is_f64(who) ? u_double : u_float;
+}
+
+/* The relative error of one operation. */
 static long double unit(bounds_of who) {
-    return who == BOUNDS_OF_CPU_PATH ? u_double : u_float;
+    return who == BOUNDS_OF_DEVICE ? u_float : u_double;
 }
 
 long double bounds_half_ulp(long double value) {
@@ -27,18 +41,19 @@ long double bounds_half_ulp(long double value) {
 /* What one rounding to float may add to a value that is already off by error. A device may flush what is below the normal
  * numbers to 0. */
 static long double rounded(bounds_of who, long double value, long double error) {
-    long double half = bounds_half_ulp(fabsl(value) + error);
+    long double half =
+        bounds_is_f64(who) ? stored_half_ulp(CLBN_F64, fabsl(value) + error) : bounds_half_ulp(fabsl(value) + error);
     if (who == BOUNDS_OF_DEVICE && fabsl(value) < FLT_MIN) half = FLT_MIN;
     return error + (value == 0 && error == 0 ? 0 : half);
 }
 
 long double bounds_batch_mean(bounds_of who, const bounds_channel *c) {
-    long double roundings = who == BOUNDS_OF_CPU_PATH ? 2 + sqrtl((long double)c->values) : 0;
-    return accuracy(who) * sqrtl(c->var) + roundings * u_double * fabsl(c->mean);
+    long double roundings = bounds_is_cpu_path(who) ? 2 + sqrtl((long double)c->values) : 0;
+    return bounds_accuracy(who) * sqrtl(c->var) + roundings * u_double * fabsl(c->mean);
 }
 
 long double bounds_batch_var(bounds_of who, long double var) {
-    return accuracy(who) * var;
+    return bounds_accuracy(who) * var;
 }
 
 long double bounds_mean(bounds_of who, const bounds_channel *c) {
@@ -46,24 +61,25 @@ long double bounds_mean(bounds_of who, const bounds_channel *c) {
 }
 
 long double bounds_mean_pair(bounds_of who, const bounds_channel *c) {
-    return bounds_batch_mean(who, c) + 0x1p-47L * fabsl(c->mean) + (c->mean == 0 ? 0 : FLT_MIN);
+    return bounds_batch_mean(who, c) + (bounds_is_f64(who) ? 0x1p-105L : 0x1p-47L) * fabsl(c->mean) +
+           (c->mean == 0 ? 0 : FLT_MIN);
 }
 
 /* The promise of 1e-6 holds what is stored, its rounding included; 1e-13 is of the double before it. */
 long double bounds_var(bounds_of who, const bounds_channel *c) {
     long double error = bounds_batch_var(who, c->var);
-    return who == BOUNDS_OF_CPU_PATH ? rounded(who, c->var, error) : error;
+    return bounds_is_cpu_path(who) ? rounded(who, c->var, error) : error;
 }
 
 long double bounds_inv_std(bounds_of who, const bounds_channel *c) {
-    long double error = (accuracy(who) / 2 + 2 * unit(who)) * c->inv_std;
-    return who == BOUNDS_OF_CPU_PATH ? rounded(who, c->inv_std, error) : error;
+    long double error = (bounds_accuracy(who) / 2 + 2 * unit(who)) * c->inv_std;
+    return bounds_is_cpu_path(who) ? rounded(who, c->inv_std, error) : error;
 }
 
 long double bounds_y(bounds_of who, const bounds_channel *c, long double gamma_xhat) {
     long double size = fabsl(gamma_xhat) + fabsl(c->beta);
-    if (who == BOUNDS_OF_DEVICE) return accuracy(who) * (size < 1 ? 1 : size);
-    long double error = accuracy(who) * size + fabsl(c->gamma) * c->inv_std * bounds_batch_mean(who, c);
+    if (!bounds_is_cpu_path(who)) return bounds_accuracy(who) * (size < 1 ? 1 : size);
+    long double error = bounds_accuracy(who) * size + fabsl(c->gamma) * c->inv_std * bounds_batch_mean(who, c);
     return rounded(who, gamma_xhat + c->beta, error);
 }
 

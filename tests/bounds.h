@@ -22,7 +22,13 @@
 
 #include <stddef.h>
 
-typedef enum bounds_of { BOUNDS_OF_CPU_PATH, BOUNDS_OF_DEVICE } bounds_of;
+/* Whose result: the _F64 ones where real is double, with 2^-53 and 1e-13 in place of 2^-24 and 1e-6. */
+typedef enum bounds_of { BOUNDS_OF_CPU_PATH, BOUNDS_OF_DEVICE, BOUNDS_OF_CPU_PATH_F64, BOUNDS_OF_DEVICE_F64 } bounds_of;
+
+int bounds_is_cpu_path(bounds_of who);
+int bounds_is_f64(bounds_of who);
+long double bounds_accuracy(bounds_of who); /* A */
+long double bounds_real(bounds_of who);     /* u, the relative error of one rounding to real */
 
 /* What the batch's statistics and one parameter pair say of a result; all exact. */
 typedef struct bounds_channel {

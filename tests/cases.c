@@ -168,3 +168,10 @@ void batch_heal(batch *b) {
     size_t c = b->shape.channels / 2, k = b->values / 3;
     b->x[(k / b->shape.inner * b->shape.channels + c) * b->shape.inner + k % b->shape.inner] = 0.25f;
 }
+
+double *widened(const float *values, size_t count) {
+    double *wide = values ? malloc((count + 1) * sizeof *wide) : NULL;
+    ck_assert(!values || wide);
+    for (size_t i = 0; wide && i < count; i++) wide[i] = values[i];
+    return wide;
+}

@@ -55,5 +55,7 @@ test_case case_of(size_t outer, size_t channels, size_t inner, data_kind data);
 void batch_free(batch *b);
 /* The one value that ONE_NAN or ONE_INF replaced becomes an ordinary one. */
 void batch_heal(batch *b);
+/* The same values as doubles, for the caller to free; NULL for NULL. */
+double *widened(const float *values, size_t count);
 
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Batch normalization as the paper writes it, in long double: what judges the CPU path.
- * Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1. It must not know the library: no header, no line, no idea of it.
+ * Batch normalization as the paper writes it, forward and backward, in long double: what judges the CPU path.
+ * Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1 and section 3; the gradients are judged in their turn, by finite
+ * differences of the forward formulas (test_definition.c). It must not know the library: no header, no line, no idea of it.
+ * Values are doubles, which hold every storage type exactly.
  * A batch is x[outer][channels][inner]. The mean is the sum over n, the variance the mean square distance from it; as the sum of
  * n numbers far from 0 is rounded even in long double, the mean is once corrected by the mean distance from it, which is 0 in
  * exact arithmetic. What is left of rounding is some n * 2^-64 of sigma: nothing beside every bound in bounds.h.
@@ -16,19 +18,41 @@ typedef struct definition_shape {
 } definition_shape;
 
 /* mean[c] and the biased var[c] of every channel; NaN where a channel has no value. */
-void definition_moments(definition_shape shape, const float *x, long double *mean, long double *var);
+void definition_moments(definition_shape shape, const double *x, long double *mean, long double *var);
 
 /* 1 / sqrt(var + epsilon), or 1 / (sqrt(var) + epsilon) where outside; 0 where that divides by 0. */
 long double definition_inv_std(long double var, double epsilon, int outside);
 
-/* y = gamma * (x - mean) * inv_std + beta. gamma and beta may be NULL: 1 and 0. */
-void definition_normalize(definition_shape shape, const float *x, const long double *mean, const long double *inv_std,
-                          const float *gamma, const float *beta, long double *y);
+/* v = gamma * (x - mean) * inv_std + beta + residual. gamma, beta and residual may be NULL: 1, 0 and 0. */
+void definition_normalize(definition_shape shape, const double *x, const long double *mean, const long double *inv_std,
+                          const double *gamma, const double *beta, const double *residual, long double *v);
 
 /* n / (n - 1) * var; n is at least 2. */
 long double definition_unbiased(long double var, size_t n);
 
 /* (1 - weight) * old + weight * batch; exactly old where weight is 0 and batch where it is 1. */
-long double definition_running(float old, long double batch, double weight);
+long double definition_running(double old, long double batch, double weight);
+
+typedef struct definition_activation {
+    enum { DEFINITION_IDENTITY, DEFINITION_RELU, DEFINITION_LEAKY, DEFINITION_CLIP, DEFINITION_SILU, DEFINITION_SQUARE } kind;
+    double slope, low, high;
+} definition_activation;
+
+long double definition_activate(const definition_activation *act, long double v);
+/* act'(v); at a kink that of the lower side. */
+long double definition_derivative(const definition_activation *act, long double v);
+
+/* What backward is made from: mean, var and inv_std normalized; population: they are constants, else the batch's own. */
+typedef struct definition_backward {
+    definition_shape shape;
+    const double *x, *dy, *gamma;
+    const long double *v, *mean, *var, *inv_std;
+    definition_activation act;
+    int outside, population;
+} definition_backward;
+
+/* g is the gradient by v, and so by the residual. g and dx: as x; dgamma and dbeta: channels. */
+void definition_gradients(const definition_backward *of, long double *g, long double *dx, long double *dgamma,
+                          long double *dbeta);
 
 #endif

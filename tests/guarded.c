@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { BAND = 64 };
-static const uint32_t pattern = 0x7fc0beadu;
+static const unsigned char pattern[4] = {0xfb, 0xff, 0xfd, 0x7f};
 
 /* A host buffer has a band before its offset too; a cl_mem has none there, so that offset 0 is the start of the memory. */
 static size_t lead(const guarded *g) {
@@ -20,28 +20,40 @@ static size_t whole(const guarded *g) {
     return lead(g) + g->count + BAND;
 }
 
-static int is_pattern(const float *value) {
-    return memcmp(value, &pattern, sizeof pattern) == 0;
+int guarded_is_pattern(const void *element, size_t bytes) {
+    for (size_t k = 0; k < bytes; k++)
+        if (((const unsigned char *)element)[k] != pattern[k % 4]) return 0;
+    return 1;
+}
+
+void guarded_fill(void *elements, size_t bytes, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < bytes; k++) ((unsigned char *)elements)[i * bytes + k] = pattern[k % 4];
 }
 
 void guarded_make(guarded *g, const char *name, cl_command_queue queue, cl_mem_flags flags, size_t count, size_t offset,
                   const float *values) {
+    guarded_make_of(g, name, queue, flags, sizeof(float), count, offset, values);
+}
+
+void guarded_make_of(guarded *g, const char *name, cl_command_queue queue, cl_mem_flags flags, size_t bytes, size_t count,
+                     size_t offset, const void *values) {
     memset(g, 0, sizeof *g);
-    g->name = name, g->queue = queue, g->count = count, g->offset = offset;
-    g->host = malloc(whole(g) * sizeof(float));
+    g->name = name, g->queue = queue, g->count = count, g->offset = offset, g->bytes = bytes;
+    g->host = malloc(whole(g) * bytes);
     ck_assert_ptr_nonnull(g->host);
-    for (size_t i = 0; i < whole(g); i++) memcpy(g->host + i, &pattern, sizeof pattern);
+    guarded_fill(g->host, bytes, whole(g));
     if (values) {
-        g->given = malloc((count + 1) * sizeof(float));
+        g->given = malloc((count + 1) * bytes);
         ck_assert_ptr_nonnull(g->given);
-        memcpy(g->given, values, count * sizeof(float));
-        memcpy(g->host + lead(g), values, count * sizeof(float));
+        memcpy(g->given, values, count * bytes);
+        memcpy(g->host + lead(g) * bytes, values, count * bytes);
     }
     if (queue) {
         cl_context context = NULL;
         cl_int code = clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof context, &context, NULL);
         ck_cl(code);
-        g->mem = clCreateBuffer(context, flags | CL_MEM_COPY_HOST_PTR, whole(g) * sizeof(float), g->host, &code);
+        g->mem = clCreateBuffer(context, flags | CL_MEM_COPY_HOST_PTR, whole(g) * bytes, g->host, &code);
         ck_cl(code);
     }
 }
@@ -56,31 +68,26 @@ void guarded_free(guarded *g) {
 clbn_buffer guarded_buffer(const guarded *g) {
     if (!g->host) return clbn_host(NULL);
     if (g->mem) return clbn_mem(g->mem, g->offset);
-    clbn_buffer buffer = clbn_host(g->host + BAND);
+    clbn_buffer buffer = clbn_host(g->host + BAND * g->bytes);
     buffer.offset = g->offset;
     return buffer;
 }
 
-const float *guarded_read(guarded *g, const char *context) {
-    if (g->mem) ck_cl(clEnqueueReadBuffer(g->queue, g->mem, CL_TRUE, 0, whole(g) * sizeof(float), g->host, 0, NULL, NULL));
+const void *guarded_read(guarded *g, const char *context) {
+    if (g->mem) ck_cl(clEnqueueReadBuffer(g->queue, g->mem, CL_TRUE, 0, whole(g) * g->bytes, g->host, 0, NULL, NULL));
     for (size_t i = 0; i < whole(g); i++)
-        if ((i < lead(g) || i >= lead(g) + g->count) && !is_pattern(g->host + i))
+        if ((i < lead(g) || i >= lead(g) + g->count) && !guarded_is_pattern(g->host + i * g->bytes, g->bytes))
             ck_abort_msg("%s: element %lld of %s, which holds %zu from offset %zu, was written", context,
                          (long long)i - (long long)lead(g), g->name, g->count, g->offset);
-    return g->host + lead(g);
+    return g->host + lead(g) * g->bytes;
 }
 
 void guarded_must_be_unchanged(guarded *g, const char *context) {
     if (!g->host) return;
-    const float *now = guarded_read(g, context);
+    const char *now = guarded_read(g, context), *given = g->given;
     for (size_t i = 0; i < g->count; i++) {
-        int same = g->given ? memcmp(now + i, g->given + i, sizeof(float)) == 0 : is_pattern(now + i);
-        if (!same) ck_abort_msg("%s: element %zu of %s was changed to %g", context, i, g->name, (double)now[i]);
+        const char *element = now + i * g->bytes;
+        int same = given ? memcmp(element, given + i * g->bytes, g->bytes) == 0 : guarded_is_pattern(element, g->bytes);
+        if (!same) ck_abort_msg("%s: element %zu of %s was changed", context, i, g->name);
     }
-}
-
-size_t guarded_untouched(const float *values, size_t count) {
-    size_t left = 0;
-    for (size_t i = 0; i < count; i++) left += (size_t)is_pattern(values + i);
-    return left;
 }

@@ -63,7 +63,8 @@ static int running_var_stays(const reference *r) {
 
 void reference_by_definition(reference *r, const batch *b, const way *w, verb v) {
     reference_make(r, b, w, v);
-    if (v != INFERENCE) definition_moments(b->shape, b->x, r->mean, r->var);
+    double *x = widened(b->x, b->count);
+    if (v != INFERENCE) definition_moments(b->shape, x, r->mean, r->var);
     for (size_t c = 0; c < b->shape.channels; c++) {
         if (v == INFERENCE) r->mean[c] = b->running_mean[c], r->var[c] = b->running_var[c];
         r->inv_std[c] = definition_inv_std(r->var[c], epsilon_of(r), w->epsilon_rule == CLBN_EPSILON_OUTSIDE);
@@ -72,7 +73,9 @@ void reference_by_definition(reference *r, const batch *b, const way *w, verb v)
                                 ? b->running_var[c]
                                 : definition_running(b->running_var[c], running_part(r, r->var[c]), w->update_weight);
     }
-    if (v != MOMENTS) definition_normalize(b->shape, b->x, r->mean, r->inv_std, gamma_of(b, w), beta_of(b, w), r->y);
+    double *gamma = widened(gamma_of(b, w), b->shape.channels), *beta = widened(beta_of(b, w), b->shape.channels);
+    if (v != MOMENTS) definition_normalize(b->shape, x, r->mean, r->inv_std, gamma, beta, NULL, r->y);
+    free(x), free(gamma), free(beta);
 }
 
 void reference_by_cpu_path(reference *r, clbn_device *cpu, const batch *b, const way *w, verb v) {

@@ -237,6 +237,23 @@ START_TEST(inference_does_not_look_at_update_weight) {
 }
 END_TEST
 
+/* dgamma is the whole batch's, and so is the inv_std in it. */
+START_TEST(backward_by_parts_of_an_empty_share_needs_the_saved_statistics) {
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    config.rank = 2;
+    config.dims = (const size_t[]){0, 2};
+    clbn_plan *plan = plan_of(tested(), &config);
+    float part[CLBN_PART_REALS * 2] = {1, 1}, dgamma[2] = {7, 7};
+    uint64_t count = 4;
+    const clbn_backward_args args = {
+        .parts = clbn_host(part), .counts = clbn_host(&count), .part_count = 1, .dgamma = clbn_host(dgamma)};
+    must_refuse(clbn_backward_training(plan, NULL, &args, 0, NULL, NULL), CLBN_ERROR_MISSING_BUFFER, "saved_mean",
+                "no saved_mean");
+    ck_assert_float_eq(dgamma[0], 7);
+    clbn_plan_destroy(plan);
+}
+END_TEST
+
 static void add(Suite *suite) {
     TCase *tests = add_tests(suite, "arguments");
     tcase_add_test(tests, every_status_has_its_name_and_a_sentence);
@@ -249,6 +266,7 @@ static void add(Suite *suite) {
     tcase_add_test(tests, a_misaligned_host_pointer_is_refused);
     tcase_add_test(tests, two_inputs_may_be_one_array);
     tcase_add_test(tests, inference_does_not_look_at_update_weight);
+    tcase_add_test(tests, backward_by_parts_of_an_empty_share_needs_the_saved_statistics);
     if (strcmp(test_device_name(), "cpu")) add_opencl_refusals(add_tests(suite, "opencl arguments"));
 }
 

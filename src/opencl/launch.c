@@ -6,10 +6,12 @@
  */
 #include "opencl/opencl.h"
 
-clbn_launch *clbn_chain_add(clbn_chain *chain, cl_program program, const char *kernel, const clbn_cut *cut) {
+clbn_launch *clbn_chain_add(clbn_chain *chain, const clbn_plan *plan, const char *kernel, const clbn_cut *cut) {
     clbn_launch *launch = &chain->launches[chain->count++];
-    *launch = (clbn_launch){.global = {cut->groups_x * cut->lx, cut->groups_y * cut->ly}, .local = {cut->lx, cut->ly}};
-    launch->kernel = clCreateKernel(program, kernel, &launch->code);
+    *launch = (clbn_launch){.real_bytes = clbn_dtype_bytes(plan->real_type),
+                            .global = {cut->groups_x * cut->lx, cut->groups_y * cut->ly},
+                            .local = {cut->lx, cut->ly}};
+    launch->kernel = clCreateKernel(((const clbn_cl_plan *)plan->state)->program, kernel, &launch->code);
     return launch;
 }
 
@@ -28,7 +30,8 @@ void clbn_pass_bits(clbn_launch *launch, cl_uint bits) {
 
 void clbn_pass_real(clbn_launch *launch, double value) {
     const cl_float real = (cl_float)value;
-    pass(launch, sizeof real, &real);
+    const bool wide = launch->real_bytes == sizeof value;
+    pass(launch, launch->real_bytes, wide ? (const void *)&value : &real);
 }
 
 void clbn_pass(clbn_launch *launch, clbn_operand operand) {
@@ -37,7 +40,7 @@ void clbn_pass(clbn_launch *launch, clbn_operand operand) {
 }
 
 void clbn_pass_scratch(clbn_launch *launch, size_t reals) {
-    pass(launch, reals * sizeof(cl_float), NULL);
+    pass(launch, reals * launch->real_bytes, NULL);
 }
 
 clbn_status clbn_chain_check(const clbn_device *device, const clbn_chain *chain) {

@@ -15,7 +15,7 @@
 
 typedef struct clbn_program {
     struct clbn_program *next;
-    char *options;
+    char *key; /* its options, and the caller's own text */
     cl_program program;
 } clbn_program;
 
@@ -51,13 +51,13 @@ void clbn_cl_device_close(clbn_device *device);
 
 /* ---------------------------------------------------------------------------------------------------- policy, programs */
 
-/* Reals of a moments in memory: PARTS of kernels/common.cl. */
-enum { CLBN_MOMENTS_REALS = 6 };
+/* Reals of a moments in memory: PARTS of kernels/common.cl; and a channel's in the workspace beside: finalize.cl, grad.cl. */
+enum { CLBN_MOMENTS_REALS = 6, CLBN_SUMS_REALS = 4, CLBN_CONSTANTS_REALS = 8 };
 
-/* How kernels are compiled: see kernels/common.cl. */
+/* How kernels are compiled: see kernels/common.cl. Everything else about them is in the plan. */
 typedef struct clbn_tile {
     unsigned vec, vectors;
-    bool alone;
+    bool alone, strided;
 } clbn_tile;
 
 /* How a call's work is cut. A channel's slice of planes is cut into chunks of rows_each rows by length_each values, pieces
@@ -81,9 +81,11 @@ typedef struct clbn_cl_plan {
     clbn_cut apply;
     clbn_cut fused; /* of a fused kernel */
     clbn_cut finalize;
-    size_t columns; /* where columns are summed: how many make a channel */
-    bool past_caches;
-    size_t constants_count, parts_count; /* floats in the workspace, in this order */
+    clbn_cut by_channel;                 /* of what touches no batch */
+    size_t columns;                      /* where columns are summed: how many make a channel */
+    size_t mask_run;                     /* bytes of a run's bits */
+    bool past_caches;                    /* is a tensor larger than they are? */
+    size_t constants_count, parts_count; /* reals in the workspace, in this order */
     /* The plan's own workspace, and who used it last: that call's queue and event. */
     mtx_t lock;
     cl_mem workspace;
@@ -91,15 +93,16 @@ typedef struct clbn_cl_plan {
     cl_event last_event;
 } clbn_cl_plan;
 
-/* The device's program for a tile, compiled when first asked for. */
-clbn_status clbn_cl_program(const clbn_device *device, const clbn_tile *tile, cl_program *program);
+/* The device's program for a plan's kinds, compiled when first asked for. */
+clbn_status clbn_cl_program(const clbn_plan *plan, const clbn_tile *tile, cl_program *program);
 void clbn_cl_programs_release(clbn_opencl *cl);
 /* Chooses a variant (or takes the named one), compiles, cuts. */
 clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_plan *state);
-/* The kernels a training call launches; the last entry is NULL. */
-enum { CLBN_MOST_LAUNCHES = 3 };
-void clbn_cl_training_kernels(const clbn_variant *variant, const char *names[CLBN_MOST_LAUNCHES + 1]);
-const char *clbn_cl_apply_kernel(const clbn_variant *variant);
+/* The kernels of a variant, by job. */
+typedef struct clbn_kernel_names {
+    const char *moments, *apply, *sums, *grad, *fused, *fused_grad; /* the last two are NULL where it is split */
+} clbn_kernel_names;
+clbn_kernel_names clbn_cl_kernels(const clbn_variant *variant);
 
 /* ------------------------------------------------------------------------------------------------------------- launches */
 
@@ -115,15 +118,19 @@ typedef struct clbn_launch {
     cl_kernel kernel;
     cl_uint arguments;
     cl_int code;
+    size_t real_bytes;
     size_t global[2], local[2];
 } clbn_launch;
 
+/* Moments, finalize, sums, finalize, grad. */
+enum { CLBN_MOST_LAUNCHES = 5 };
 typedef struct clbn_chain {
     clbn_launch launches[CLBN_MOST_LAUNCHES];
     cl_uint count;
+    bool uses_workspace;
 } clbn_chain;
 
-clbn_launch *clbn_chain_add(clbn_chain *chain, cl_program program, const char *kernel, const clbn_cut *cut);
+clbn_launch *clbn_chain_add(clbn_chain *chain, const clbn_plan *plan, const char *kernel, const clbn_cut *cut);
 void clbn_pass(clbn_launch *launch, clbn_operand operand); /* buffer and offset */
 void clbn_pass_count(clbn_launch *launch, size_t count);   /* ulong */
 void clbn_pass_bits(clbn_launch *launch, cl_uint bits);    /* uint */
@@ -138,6 +145,18 @@ void clbn_chain_release(clbn_chain *chain);
 /* Does the queue run its commands out of order? */
 bool clbn_queue_is_unordered(cl_command_queue queue);
 
+/* A call and its operands, on the way to its launches. */
+typedef struct clbn_call {
+    const clbn_plan *plan;
+    const clbn_run *run;
+    clbn_operand operands[CLBN_SLOT_COUNT];
+    clbn_operand constants, parts; /* of the workspace */
+    cl_uint flags;
+} clbn_call;
+
+/* Which launches a call is: fills c->flags and the chain. */
+void clbn_chain_make(clbn_chain *chain, clbn_call *c);
+
 /* --------------------------------------------------------------------------------------------------------------- checks */
 
 /* As the backend's, in internal.h. */
@@ -149,7 +168,7 @@ clbn_status clbn_cl_check_buffer(const clbn_plan *plan, const char *name, clbn_b
 
 /* The memory objects behind a call's host arrays. */
 typedef struct clbn_transfer {
-    cl_mem made[CLBN_SLOT_COUNT]; /* one where a slot's is new */
+    cl_mem made[CLBN_SLOT_COUNT]; /* one where a slot's is new; slots on one array share that of the first */
 } clbn_transfer;
 
 /* Operands for every slot of the call; host arrays are uploaded, or used in place. */

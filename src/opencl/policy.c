@@ -20,8 +20,12 @@ const char *clbn_opencl_variant_name(size_t index) {
     return index < VARIANTS ? variants[index].name : NULL;
 }
 
-/* A CPU device's work-item walks 16 wide vectors, and a tile of 256 columns; elsewhere 16 bytes a work-item. */
-static const clbn_tile alone_tile = {16, 16, true}, group_tile = {4, 1, false};
+/* A CPU device's work-item walks 64 byte vectors, and a tile of 16 of them side by side; elsewhere 16 bytes a work-item, and at
+ * least a mask's byte. */
+static clbn_tile tile_of(const clbn_plan *plan, bool alone) {
+    if (alone) return (clbn_tile){plan->real_type == CLBN_F64 ? 8 : 16, 16, true, false};
+    return (clbn_tile){plan->mask || clbn_dtype_bytes(plan->x_type) == 2 ? 8 : 4, 1, false, false};
+}
 
 enum {
     GROUP = 256,             /* work-items of a group, where the device can */
@@ -54,10 +58,21 @@ static size_t most_alone(const clbn_opencl *cl) {
     return cl->whole_vectors ? SIZE_MAX / MOST_CHUNKS : FOREIGN_ALONE;
 }
 
-static bool can(const clbn_variant *v, const clbn_shape *s, const clbn_opencl *cl) {
+/* Do channels and inner, in every tensor, lie as one run of columns? */
+static bool are_columns(const clbn_plan *plan) {
+    const clbn_shape *s = &plan->shape;
+    for (int t = 0; t < CLBN_TENSOR_COUNT && s->inner != 1 && s->channels != 1; t++) {
+        if (plan->views[t].channel != s->inner * plan->views[t].unit) return false;
+    }
+    return true;
+}
+
+static bool can(const clbn_variant *v, const clbn_plan *plan, const clbn_opencl *cl) {
+    const clbn_shape *s = &plan->shape;
     const bool counts_fit = s->count < (size_t)1 << 31;
     if (s->count / MOST_CHUNKS >= (size_t)1 << 31) return false; /* kernels count a chunk's values in 32 bits */
     if (v->alone && s->count > most_alone(cl) * (v->fused ? 1 : MOST_CHUNKS)) return false;
+    if (v->columns && !are_columns(plan)) return false;
     if (v->columns && v->fused) return s->inner == 1 && counts_fit;
     if (v->columns) return s->inner <= WIDEST_CHANNEL;
     return !v->fused || counts_fit;
@@ -65,23 +80,27 @@ static bool can(const clbn_variant *v, const clbn_shape *s, const clbn_opencl *c
 
 /* One launch that takes whole slices: where there are enough of them to go round, and each, read twice, stays in a cache. A CPU
  * device's planes need not: their second read costs the same in a launch of its own. */
-static bool suits_fused(const clbn_variant *v, const clbn_shape *s, const clbn_opencl *cl) {
-    const size_t tile = !v->columns ? 1 : v->alone ? (size_t)alone_tile.vec * alone_tile.vectors : group_tile.vec * COLUMN_LANES;
-    const size_t slice_bytes = s->count * tile * sizeof(float);
+static bool suits_fused(const clbn_variant *v, const clbn_plan *plan, const clbn_opencl *cl) {
+    const clbn_shape *s = &plan->shape;
+    const clbn_tile whole = tile_of(plan, v->alone);
+    const size_t tile = !v->columns ? 1 : v->alone ? (size_t)whole.vec * whole.vectors : whole.vec * COLUMN_LANES;
+    const size_t slice_bytes = s->count * tile * clbn_dtype_bytes(plan->x_type);
+    if (s->elements == 0) return false;
     if (s->elements <= SMALL) return true;
     if (s->channels / tile < 4 * cl->compute_units) return false;
     return v->alone ? !v->columns || slice_bytes <= ALONE_CACHE : slice_bytes <= GROUP_CACHE;
 }
 
-static bool suits(const clbn_variant *v, const clbn_shape *s, const clbn_opencl *cl) {
-    const bool columns = s->inner == 1 || (s->inner < SHORT_PLANE && s->outer >= SHORT_PLANE);
-    return v->alone == cl->whole_vectors && v->columns == columns && can(v, s, cl) && (!v->fused || suits_fused(v, s, cl));
+static bool suits(const clbn_variant *v, const clbn_plan *plan, const clbn_opencl *cl) {
+    const clbn_shape *s = &plan->shape;
+    const bool columns = are_columns(plan) && (s->inner == 1 || (s->inner < SHORT_PLANE && s->outer >= SHORT_PLANE));
+    return v->alone == cl->whole_vectors && v->columns == columns && can(v, plan, cl) && (!v->fused || suits_fused(v, plan, cl));
 }
 
 /* The first variant that suits. Where none can, the general one, for its refusal. */
-static const clbn_variant *choose(const clbn_shape *s, const clbn_opencl *cl) {
+static const clbn_variant *choose(const clbn_plan *plan, const clbn_opencl *cl) {
     for (size_t i = 0; i < VARIANTS; i++) {
-        if (suits(&variants[i], s, cl)) return &variants[i];
+        if (suits(&variants[i], plan, cl)) return &variants[i];
     }
     return cl->whole_vectors ? &variants[VARIANTS / 2 - 1] : &variants[VARIANTS - 1];
 }
@@ -93,19 +112,26 @@ static const clbn_variant *named(const char *name) {
     return NULL;
 }
 
-void clbn_cl_training_kernels(const clbn_variant *v, const char *names[CLBN_MOST_LAUNCHES + 1]) {
-    memset(names, 0, (CLBN_MOST_LAUNCHES + 1) * sizeof *names);
-    if (v->fused) {
-        names[0] = v->columns ? "fused_columns" : "fused_planes";
-    } else {
-        names[0] = v->columns ? "moments_columns" : "moments_planes";
-        names[1] = "finalize";
-        names[2] = clbn_cl_apply_kernel(v);
-    }
+clbn_kernel_names clbn_cl_kernels(const clbn_variant *v) {
+    static const clbn_kernel_names columns = {"moments_columns", "apply_columns", "sums_columns",
+                                              "grad_columns",    "fused_columns", "fused_grad_columns"};
+    static const clbn_kernel_names planes = {"moments_planes", "apply_planes", "sums_planes",
+                                             "grad_planes",    "fused_planes", "fused_grad_planes"};
+    clbn_kernel_names names = v->columns ? columns : planes;
+    if (!v->fused) names.fused = names.fused_grad = NULL;
+    return names;
 }
 
-const char *clbn_cl_apply_kernel(const clbn_variant *v) {
-    return v->columns ? "apply_columns" : "apply_planes";
+/* Is there a run whose values are not adjacent? Columns are one run, channels and all. */
+static bool is_strided(const clbn_plan *plan, bool columns) {
+    const clbn_shape *s = &plan->shape;
+    bool strided = false;
+    for (int t = 0; t < CLBN_TENSOR_COUNT; t++) {
+        const clbn_view *view = &plan->views[t];
+        strided = strided || (s->inner != 1 && view->unit != 1);
+        strided = strided || (columns && s->inner == 1 && s->channels != 1 && view->channel != 1);
+    }
+    return strided;
 }
 
 /* ------------------------------------------------------------------------------------------------------------- cutting */
@@ -113,15 +139,13 @@ const char *clbn_cl_apply_kernel(const clbn_variant *v) {
 /* How large a group all the plan's kernels take. */
 static clbn_status largest_group(const clbn_plan *plan, const clbn_cl_plan *state, size_t *group) {
     const clbn_opencl *cl = plan->device->state;
-    const char *names[CLBN_MOST_LAUNCHES + 2];
-    clbn_cl_training_kernels(state->variant, names);
-    size_t count = 0;
-    while (names[count]) count++;
-    names[count++] = clbn_cl_apply_kernel(state->variant);
+    const clbn_kernel_names k = clbn_cl_kernels(state->variant);
+    const char *const names[] = {k.moments, k.apply, k.sums, k.grad, k.fused, k.fused_grad, "finalize", "finalize_sums"};
     *group = clbn_min(GROUP, cl->max_group);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t limit = 0;
         cl_int code;
+        if (names[i] == NULL) continue;
         cl_kernel kernel = clCreateKernel(state->program, names[i], &code);
         if (code != CL_SUCCESS) return clbn_cl_failed(plan->device, "clCreateKernel", code);
         code = clGetKernelWorkGroupInfo(kernel, cl->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof limit, &limit, NULL);
@@ -157,7 +181,8 @@ static clbn_cut cut_planes(const clbn_shape *s, const clbn_opencl *cl, const clb
     return cut;
 }
 
-static clbn_cut cut_columns(const clbn_shape *s, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
+static clbn_cut cut_columns(const clbn_plan *plan, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
+    const clbn_shape *s = &plan->shape;
     const size_t vec = state->tile.vec, width = s->channels * s->inner;
     clbn_cut cut = {1, 1, 1, s->outer, 1, 0, 1, 1};
     if (!state->tile.alone) {
@@ -208,29 +233,47 @@ static clbn_cut cut_finalize(const clbn_shape *s, const clbn_opencl *cl, const c
     return cut;
 }
 
+/* What touches no batch: a work-item a channel. */
+static clbn_cut cut_by_channel(const clbn_shape *s, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
+    clbn_cut cut = {1, 1, 0, 0, 0, 0, 1, 1};
+    if (!state->tile.alone) cut.lx = clbn_min(power_of_two_from(s->channels), clbn_min(clbn_min(group, 64), cl->max_items[0]));
+    const size_t most = state->tile.alone ? 4 * cl->compute_units : MOST_GROUPS;
+    cut.groups_x = clbn_min(clbn_ceil_div(s->channels, cut.lx), most);
+    return cut;
+}
+
+static void cut_all(const clbn_plan *plan, const clbn_opencl *cl, clbn_cl_plan *state, size_t group) {
+    const clbn_shape *s = &plan->shape;
+    if (s->elements != 0) {
+        state->work = state->variant->columns ? cut_columns(plan, cl, state, group) : cut_planes(s, cl, state, group);
+        state->apply = cut_apply(s, cl, state);
+        state->fused = fuse(state->work, state->variant->columns);
+    }
+    state->finalize = cut_finalize(s, cl, state, group);
+    state->by_channel = cut_by_channel(s, cl, state, group);
+    const size_t largest = clbn_max(clbn_dtype_bytes(plan->x_type), clbn_dtype_bytes(plan->y_type));
+    const double bytes = 2 * (double)s->elements * (double)largest, cache = (double)(cl->cache_bytes ? cl->cache_bytes : 1 << 24);
+    state->past_caches = state->tile.alone && bytes > 0.75 * cache;
+    state->mask_run = clbn_ceil_div(state->variant->columns ? s->channels * s->inner : s->inner, 8);
+    state->constants_count = CLBN_CONSTANTS_REALS * s->channels;
+    state->parts_count = CLBN_MOMENTS_REALS * state->work.chunks * s->channels * state->columns;
+}
+
 clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_plan *state) {
     const clbn_shape *s = &plan->shape;
     const clbn_opencl *cl = plan->device->state;
-    state->variant = variant ? named(variant) : choose(s, cl);
+    state->variant = variant ? named(variant) : choose(plan, cl);
     CHECK(state->variant != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT,
           "variant is \"%s\"; clbn_variant_name lists those there are", variant);
-    CHECK(can(state->variant, s, cl), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu",
-          state->variant->name, s->outer, s->channels, s->inner);
-    state->tile = state->variant->alone ? alone_tile : group_tile;
+    CHECK(can(state->variant, plan, cl), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu%s",
+          state->variant->name, s->outer, s->channels, s->inner, are_columns(plan) ? "" : " with these strides");
+    state->tile = tile_of(plan, state->variant->alone);
+    state->tile.strided = is_strided(plan, state->variant->columns);
     state->columns = state->variant->columns ? s->inner : 1;
-    if (s->elements == 0) return CLBN_SUCCESS;
+    if (s->channels == 0) return CLBN_SUCCESS;
     size_t group;
-    TRY(clbn_cl_program(plan->device, &state->tile, &state->program));
+    TRY(clbn_cl_program(plan, &state->tile, &state->program));
     TRY(largest_group(plan, state, &group));
-    state->work = state->variant->columns ? cut_columns(s, cl, state, group) : cut_planes(s, cl, state, group);
-    state->apply = cut_apply(s, cl, state);
-    state->fused = fuse(state->work, state->variant->columns);
-    state->finalize = cut_finalize(s, cl, state, group);
-    const size_t bytes = s->elements * sizeof(float);
-    state->past_caches = state->tile.alone && 2 * (double)bytes > 0.75 * (double)(cl->cache_bytes ? cl->cache_bytes : 1 << 24);
-    if (!state->variant->fused) {
-        state->constants_count = 4 * s->channels;
-        state->parts_count = CLBN_MOMENTS_REALS * state->work.chunks * s->channels * state->columns;
-    }
+    cut_all(plan, cl, state, group);
     return CLBN_SUCCESS;
 }

@@ -45,40 +45,78 @@ clbn_status clbn_cl_build(const clbn_device *device, const char *const *texts, c
     return CLBN_ERROR_KERNEL_BUILD;
 }
 
-static clbn_status make(const clbn_device *device, const char *options, clbn_program **made) {
+/* Kinds as kernels/common.cl names them. */
+static const char *type_word(clbn_dtype type) {
+    static const char *const words[] = {[CLBN_F32] = "f32", [CLBN_F16] = "f16", [CLBN_BF16] = "bf16", [CLBN_F64] = "f64"};
+    return words[type];
+}
+
+static const char *activation_word(clbn_activation activation) {
+    static const char *const words[] = {[CLBN_IDENTITY] = "identity", [CLBN_RELU] = "relu", [CLBN_LEAKY_RELU] = "leaky_relu",
+                                        [CLBN_CLIP] = "clip",         [CLBN_SILU] = "silu", [CLBN_CUSTOM] = "custom"};
+    return words[activation];
+}
+
+/* The caller's expressions as the functions that kernels/activation.cl declares; "" where there are none. To be freed. */
+static char *custom_text(const clbn_plan *plan) {
+    static const char form[] = "real custom_value(const real v) { return (\n%s\n); }\n"
+                               "real custom_derivative(const real v) { return (\n%s\n); }\n";
+    if (plan->activation != CLBN_CUSTOM) return calloc(1, 1);
+    const clbn_custom_activation *custom = &plan->custom;
+    const size_t bytes = sizeof form + strlen(custom->value) + strlen(custom->derivative);
+    char *text = malloc(bytes);
+    if (text) snprintf(text, bytes, form, custom->value, custom->derivative);
+    return text;
+}
+
+static clbn_status make(const clbn_device *device, const char *options, const char *custom, clbn_program **made) {
     const char *texts[MOST_SOURCES];
     size_t lengths[MOST_SOURCES];
     cl_uint count = 0;
-    for (; clbn_kernel_sources[count].name && count < MOST_SOURCES; count++) {
+    for (; clbn_kernel_sources[count].name && count < MOST_SOURCES - 1; count++) {
         texts[count] = clbn_kernel_sources[count].text;
         lengths[count] = clbn_kernel_sources[count].bytes;
     }
+    texts[count] = custom;
+    lengths[count++] = strlen(custom);
     *made = calloc(1, sizeof **made);
-    if (*made) (*made)->options = malloc(strlen(options) + 1);
-    if (*made == NULL || (*made)->options == NULL) {
+    if (*made) (*made)->key = malloc(strlen(options) + strlen(custom) + 1);
+    if (*made == NULL || (*made)->key == NULL) {
         free(*made);
         return clbn_tell(device, CLBN_ERROR_OUT_OF_HOST_MEMORY, 0, "no host memory for a program");
     }
-    strcpy((*made)->options, options);
+    strcat(strcpy((*made)->key, options), custom);
     const clbn_status status = clbn_cl_build(device, texts, lengths, count, options, &(*made)->program);
     if (status != CLBN_SUCCESS) {
-        free((*made)->options);
+        free((*made)->key);
         free(*made);
     }
     return status;
 }
 
-clbn_status clbn_cl_program(const clbn_device *device, const clbn_tile *tile, cl_program *program) {
+/* Is it the program of these options with that text behind? */
+static bool is_keyed(const clbn_program *program, const char *options, const char *custom) {
+    const size_t length = strlen(options);
+    return strncmp(program->key, options, length) == 0 && strcmp(program->key + length, custom) == 0;
+}
+
+clbn_status clbn_cl_program(const clbn_plan *plan, const clbn_tile *tile, cl_program *program) {
+    const clbn_device *device = plan->device;
     clbn_opencl *cl = device->state;
-    char options[128];
-    snprintf(options, sizeof options, "-cl-std=CL1.2 -DVEC=%u -DTILE=%u -DALONE=%d -DHINTS=%d", tile->vec, tile->vectors,
-             tile->alone, cl->whole_vectors);
+    char options[256];
+    snprintf(options, sizeof options,
+             "-cl-std=CL1.2 -DVEC=%u -DTILE=%u -DALONE=%d -DHINTS=%d -DX_TYPE=%s -DY_TYPE=%s -DACT=%s -DRESIDUAL=%d -DMASK=%d "
+             "-DSTRIDED=%d",
+             tile->vec, tile->vectors, tile->alone, cl->whole_vectors, type_word(plan->x_type), type_word(plan->y_type),
+             activation_word(plan->activation), plan->residual, plan->mask, tile->strided);
+    char *custom = custom_text(plan);
+    CHECK(custom != NULL, device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the activation's expressions");
     clbn_status status = CLBN_SUCCESS;
     mtx_lock(&cl->lock);
     clbn_program *found = cl->programs;
-    while (found && strcmp(found->options, options) != 0) found = found->next;
+    while (found && !is_keyed(found, options, custom)) found = found->next;
     if (found == NULL) {
-        status = make(device, options, &found);
+        status = make(device, options, custom, &found);
         if (status == CLBN_SUCCESS) {
             found->next = cl->programs;
             cl->programs = found;
@@ -86,6 +124,7 @@ clbn_status clbn_cl_program(const clbn_device *device, const clbn_tile *tile, cl
     }
     if (status == CLBN_SUCCESS) *program = found->program;
     mtx_unlock(&cl->lock);
+    free(custom);
     return status;
 }
 
@@ -93,7 +132,7 @@ void clbn_cl_programs_release(clbn_opencl *cl) {
     for (clbn_program *next; cl->programs; cl->programs = next) {
         next = cl->programs->next;
         clReleaseProgram(cl->programs->program);
-        free(cl->programs->options);
+        free(cl->programs->key);
         free(cl->programs);
     }
 }

@@ -1,33 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Host arrays on a device: uploaded and read back, or, where device and host share memory, x and y used in place.
+ * Host arrays on a device: uploaded and read back, or, where device and host share memory, tensors used in place. Slots that are
+ * one array (y on x, dx on dy, ...) are one memory object, the first slot's.
  */
 #include "opencl/opencl.h"
 
-static size_t slot_bytes(const clbn_plan *plan, clbn_slot slot) {
-    return (slot == CLBN_X || slot == CLBN_Y ? plan->shape.elements : plan->shape.channels) * sizeof(float);
+#include <stdlib.h>
+#include <string.h>
+
+static size_t slot_bytes(const clbn_plan *plan, const clbn_run *run, clbn_slot slot) {
+    return clbn_slot_elements(plan, run, slot) * clbn_slot_element_bytes(plan, slot);
 }
 
-static char *host_pointer(const clbn_buffer *buffer) {
-    return (char *)buffer->host + buffer->offset * sizeof(float);
+static char *host_pointer(const clbn_plan *plan, const clbn_run *run, clbn_slot slot) {
+    return (char *)run->buffers[slot].host + run->buffers[slot].offset * clbn_slot_element_bytes(plan, slot);
 }
 
-/* The batch is worth using in place; per-channel arrays are not worth a mapping. */
+static bool is_used(const clbn_plan *plan, const clbn_run *run, clbn_slot slot) {
+    if (slot < CLBN_TENSOR_COUNT && plan->shape.elements == 0) return false;
+    return run->uses[slot].access != CLBN_UNUSED && clbn_has(run, slot);
+}
+
+static bool is_host(const clbn_plan *plan, const clbn_run *run, clbn_slot slot) {
+    return is_used(plan, run, slot) && run->buffers[slot].kind == CLBN_BUFFER_HOST;
+}
+
+/* Are there places between its elements that are none of the call's business? */
+static bool has_gaps(const clbn_plan *plan, clbn_slot slot) {
+    return slot < CLBN_TENSOR_COUNT && plan->views[slot].span != plan->shape.elements;
+}
+
+/* A batch is worth using in place; per-channel arrays are not worth a mapping. */
 static bool in_place(const clbn_plan *plan, clbn_slot slot) {
-    return (slot == CLBN_X || slot == CLBN_Y) && ((const clbn_opencl *)plan->device->state)->shares_memory;
+    return slot < CLBN_TENSOR_COUNT && !has_gaps(plan, slot) && ((const clbn_opencl *)plan->device->state)->shares_memory;
 }
 
-/* y on x's very array is x's memory object. */
-static bool shares_x(const clbn_run *run, clbn_slot slot) {
-    const clbn_buffer *x = &run->buffers[CLBN_X], *y = &run->buffers[slot];
-    return slot == CLBN_Y && x->kind == CLBN_BUFFER_HOST && host_pointer(x) == host_pointer(y);
+/* The first slot on the same host array. */
+static clbn_slot owner_of(const clbn_plan *plan, const clbn_run *run, clbn_slot slot) {
+    for (int other = 0; other < (int)slot; other++) {
+        const clbn_slot o = (clbn_slot)other;
+        if (is_host(plan, run, o) && host_pointer(plan, run, o) == host_pointer(plan, run, slot) &&
+            slot_bytes(plan, run, o) == slot_bytes(plan, run, slot)) {
+            return o;
+        }
+    }
+    return slot;
+}
+
+/* How the call uses the array of a slot, by whichever slot. */
+static unsigned access_of(const clbn_plan *plan, const clbn_run *run, clbn_slot owner) {
+    unsigned access = 0;
+    for (int slot = 0; slot < CLBN_SLOT_COUNT; slot++) {
+        const clbn_slot s = (clbn_slot)slot;
+        if (is_host(plan, run, s) && owner_of(plan, run, s) == owner) access |= run->uses[s].access;
+    }
+    return access;
 }
 
 static clbn_status make(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, cl_mem *mem) {
     const clbn_opencl *cl = plan->device->state;
-    const bool is_y = slot == CLBN_X && run->buffers[CLBN_Y].kind == CLBN_BUFFER_HOST && shares_x(run, CLBN_Y);
-    const clbn_access access = is_y ? CLBN_UPDATE : run->uses[slot].access;
-    char *pointer = host_pointer(&run->buffers[slot]);
+    const unsigned access = access_of(plan, run, slot);
+    char *pointer = host_pointer(plan, run, slot);
     cl_mem_flags flags = access == CLBN_READ ? CL_MEM_READ_ONLY : CL_MEM_READ_WRITE;
     cl_int code;
     if (in_place(plan, slot)) {
@@ -37,34 +70,66 @@ static clbn_status make(const clbn_plan *plan, const clbn_run *run, clbn_slot sl
     } else {
         pointer = NULL;
     }
-    *mem = clCreateBuffer(cl->context, flags, slot_bytes(plan, slot), pointer, &code);
+    *mem = clCreateBuffer(cl->context, flags, slot_bytes(plan, run, slot), pointer, &code);
     return code == CL_SUCCESS ? CLBN_SUCCESS : clbn_cl_failed(plan->device, "clCreateBuffer", code);
 }
 
 clbn_status clbn_transfer_begin(const clbn_plan *plan, const clbn_run *run, clbn_transfer *transfer,
                                 clbn_operand operands[CLBN_SLOT_COUNT]) {
-    for (int slot = 0; slot < CLBN_SLOT_COUNT; slot++) {
+    cl_mem any = ((const clbn_cl_plan *)plan->state)->workspace;
+    for (int i = 0; i < CLBN_SLOT_COUNT; i++) {
+        const clbn_slot slot = (clbn_slot)i;
         const clbn_buffer *buffer = &run->buffers[slot];
-        clbn_operand *operand = &operands[slot];
-        *operand = (clbn_operand){operands[CLBN_X].mem, 0, false};
-        if (run->uses[slot].access == CLBN_UNUSED || buffer->kind == CLBN_BUFFER_ABSENT) continue;
-        operand->present = true;
+        operands[slot] = (clbn_operand){NULL, 0, is_used(plan, run, slot)};
+        if (!operands[slot].present) continue;
         if (buffer->kind == CLBN_BUFFER_MEM) {
-            operand->mem = buffer->mem;
-            operand->offset = buffer->offset;
-        } else if (!shares_x(run, (clbn_slot)slot)) {
-            TRY(make(plan, run, (clbn_slot)slot, &transfer->made[slot]));
-            operand->mem = transfer->made[slot];
+            operands[slot].mem = buffer->mem;
+            operands[slot].offset = buffer->offset;
+        } else {
+            const clbn_slot owner = owner_of(plan, run, slot);
+            if (owner == slot) TRY(make(plan, run, slot, &transfer->made[slot]));
+            operands[slot].mem = transfer->made[owner];
         }
+        any = operands[slot].mem;
+    }
+    for (int slot = 0; slot < CLBN_SLOT_COUNT; slot++) {
+        if (!operands[slot].present) operands[slot].mem = any;
     }
     return CLBN_SUCCESS;
 }
 
+/* Puts the elements of a tensor with gaps in place, and leaves what lies between. */
+static void scatter(const clbn_plan *plan, clbn_slot slot, const char *from, char *to) {
+    const clbn_view *view = &plan->views[slot];
+    const clbn_shape *s = &plan->shape;
+    const size_t bytes = clbn_slot_element_bytes(plan, slot);
+    for (size_t o = 0; o < s->outer; o++) {
+        for (size_t c = 0; c < s->channels; c++) {
+            const size_t start = o * view->outer + c * view->channel;
+            for (size_t i = 0; i < s->inner; i++) {
+                const size_t at = (start + i * view->unit) * bytes;
+                memcpy(to + at, from + at, bytes);
+            }
+        }
+    }
+}
+
+static cl_int fetch_with_gaps(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, cl_mem mem, cl_command_queue queue) {
+    const size_t bytes = slot_bytes(plan, run, slot);
+    char *copy = malloc(bytes);
+    if (copy == NULL) return CL_OUT_OF_HOST_MEMORY;
+    const cl_int code = clEnqueueReadBuffer(queue, mem, CL_TRUE, 0, bytes, copy, 0, NULL, NULL);
+    if (code == CL_SUCCESS) scatter(plan, slot, copy, host_pointer(plan, run, slot));
+    free(copy);
+    return code;
+}
+
 /* Reads a result back; where it was computed in place, a map and an unmap make it the host's. */
-static cl_int fetch(const clbn_plan *plan, clbn_slot slot, cl_mem mem, const clbn_buffer *buffer, cl_command_queue queue) {
-    const size_t bytes = slot_bytes(plan, slot);
+static cl_int fetch(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, cl_mem mem, cl_command_queue queue) {
+    const size_t bytes = slot_bytes(plan, run, slot);
+    if (has_gaps(plan, slot)) return fetch_with_gaps(plan, run, slot, mem, queue);
     if (!in_place(plan, slot)) {
-        return clEnqueueReadBuffer(queue, mem, CL_TRUE, 0, bytes, host_pointer(buffer), 0, NULL, NULL);
+        return clEnqueueReadBuffer(queue, mem, CL_TRUE, 0, bytes, host_pointer(plan, run, slot), 0, NULL, NULL);
     }
     cl_int code;
     cl_event unmapped = NULL;
@@ -80,11 +145,9 @@ clbn_status clbn_transfer_finish(const clbn_plan *plan, const clbn_run *run, con
     static const clbn_access in_turn[] = {CLBN_WRITE, CLBN_UPDATE}; /* running statistics last */
     cl_int code = clWaitForEvents(1, &done);
     for (int i = 0; i < 2 * CLBN_SLOT_COUNT && code == CL_SUCCESS; i++) {
-        const int slot = i % CLBN_SLOT_COUNT;
-        const clbn_buffer *buffer = &run->buffers[slot];
-        if (run->uses[slot].access != in_turn[i / CLBN_SLOT_COUNT] || buffer->kind != CLBN_BUFFER_HOST) continue;
-        cl_mem mem = transfer->made[shares_x(run, (clbn_slot)slot) ? CLBN_X : slot];
-        code = fetch(plan, (clbn_slot)slot, mem, buffer, queue);
+        const clbn_slot slot = (clbn_slot)(i % CLBN_SLOT_COUNT);
+        if (run->uses[slot].access != in_turn[i / CLBN_SLOT_COUNT] || !is_host(plan, run, slot)) continue;
+        code = fetch(plan, run, slot, transfer->made[owner_of(plan, run, slot)], queue);
     }
     if (code == CL_SUCCESS) return CLBN_SUCCESS;
     clbn_cl_failed(plan->device, "reading the results back", code);

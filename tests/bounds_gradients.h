@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The bounds of what lies behind an activation, and of the gradients: bounds.h continued, in its words. All inputs are exact.
+ *
+ * PROMISE, on a device, with K = r^2 (outside: r / sigma) and r = inv_std, all sums and means of absolute values:
+ *     |dx - exact| <= A |gamma| r (|g| + mean |g| + |x - mean| K mean |g (x - mean)|);    A |gamma| r |g| in inference
+ *     |dgamma - exact| <= A r sum |g (x - mean)|,    |dbeta - exact| <= A sum |g|,    each rounding to real included
+ * 16-bit results are rounded twice, to real and to their type: judged by the type's values about the bound, see verdict.h.
+ *
+ * Derived:
+ *   v           as bounds.h's y, the residual a term like beta.
+ *   AS SAVED    a plan with an activation, and a backward call that is given saved statistics, compute with inv_std rounded to real
+ *               (u |gamma xhat| more) and the mean as two reals (2^-48 |mean|, or 2^-106). Without saved_mean_lo it is u |mean|:
+ *               |gamma| r times that in v. Of the CPU path; a device's promise covers it, all but the lost saved_mean_lo.
+ *   y           act's steepest slope L between v - e and v + e, times the error e of v; and A |y|, for what evaluating it rounds, where
+ *               that is a function of v (silu, the square).
+ *   g           = dy act'(v). Where a kink lies within e of v, either side is right: the jump of act' there, times |dy|. Elsewhere
+ *               act' of the piecewise linear ones is exact; leaky's product with slope is rounded. silu: |act''| <= 1/2, so
+ *               e / 2; s is off by 6 u s, and so is 1 - s, which v multiplies: 6 u (1 + |v|) <= A (1 + |v|) in all. Square: 2 e + 2 A |v|.
+ *   sums        each g is off by its own error: sum of these, and the promise's A sum |g|; with (x - mean) likewise. A mean that is off
+ *               by d moves sum g (x - mean) by d |sum g| <= d sum |g|.
+ *   dgamma      r times that, and r itself is off by u: u r |sum g (x - mean)|.
+ *   dx          the errors of g, of the sums, A of each term, 3 u of the last (r^3), and d K mean |g (x - mean)| for its x - mean.
+ *   accumulated old + new: A of both (the CPU path), or u of both (a device).
+ * A constant channel's mean is exact, and so d = 0 there.
+ */
+#ifndef CLBN_TESTS_BOUNDS_GRADIENTS_H
+#define CLBN_TESTS_BOUNDS_GRADIENTS_H
+
+#include "bounds.h"
+#include "definition.h"
+
+/* A channel, and how its statistics came to the call. */
+typedef struct bounds_step {
+    bounds_of who;
+    bounds_channel of;
+    int population; /* the statistics are given and exact */
+    int as_saved;   /* AS SAVED above */
+    int no_lo;      /* saved, without saved_mean_lo */
+    int outside;
+    definition_activation act;
+} bounds_step;
+
+long double bounds_v(const bounds_step *s, long double gamma_xhat, long double residual);
+/* of_v is what v may be off. */
+long double bounds_activated(const bounds_step *s, long double v, long double of_v);
+long double bounds_g(const bounds_step *s, long double v, long double of_v, long double dy);
+
+/* Sums over a channel's values: of g and its error, alone and times |x - mean|; and the exact sum g (x - mean). */
+typedef struct bounds_sums {
+    long double g, of_g, gx, of_gx, exact_gx;
+} bounds_sums;
+
+void bounds_sums_add(bounds_sums *sums, long double g, long double of_g, long double about_mean);
+long double bounds_dbeta(const bounds_step *s, const bounds_sums *sums);
+long double bounds_dgamma(const bounds_step *s, const bounds_sums *sums);
+long double bounds_dx(const bounds_step *s, const bounds_sums *sums, long double g, long double of_g, long double about_mean);
+long double bounds_accumulated(bounds_of who, long double old, long double added, long double of_added);
+
+#endif

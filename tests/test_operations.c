@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every operation on a batch, in every manner: forward, backward, moments; storage types, activations, residuals, masks, strides. The
+ * definition judges. Each case of the table takes some rows of the manners in turn, so that each row meets many cases.
+ */
+#include "support.h"
+#include "verdict.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SMALL = 2500, MEDIUM = 100000, MOST_VARIANTS = 15, DRAWN = 60 };
+
+static clbn_device *judged[2]; /* on the CPU path: with its best loops and with the portable ones */
+static size_t judged_count;
+static const char *variants[MOST_VARIANTS + 1]; /* [0] is NULL: the plan chooses */
+static size_t variant_count, stages;
+
+static void open_judged(void) {
+    judged[0] = tested(), judged_count = 1, variant_count = 1;
+    if (tested_is_cpu_path()) judged[judged_count++] = open_device("cpu", 1);
+    for (const char *name; !tested_is_cpu_path() && (name = clbn_variant_name(variant_count - 1)) != NULL; variant_count++) {
+        ck_assert_uint_le(variant_count, MOST_VARIANTS);
+        variants[variant_count] = name;
+    }
+}
+
+static void close_judged(void) {
+    verdict_report();
+    printf("stages %zu, manners %zu\n", stages, manner_count());
+    if (judged_count > 1) clbn_device_destroy(judged[1]);
+}
+
+/* A device without float64 says so. */
+static int is_refused_for_f64(const material *m, clbn_status status) {
+    clbn_device_info info;
+    ck_clbn(clbn_device_query(tested(), &info));
+    if (info.has_fp64 || !manner_is_f64(&m->m)) return 0;
+    must_refuse(status, CLBN_ERROR_UNSUPPORTED, "float64", "float64 on a device without it");
+    return 1;
+}
+
+static void play(const material *m, const verdict *exact, clbn_device *device, const char *variant, const char *note) {
+    const bounds_of who = bounds_for(tested_is_cpu_path(), &m->m);
+    stage s;
+    clbn_status status = stage_open(&s, device, tested_queue(), m, variant, note);
+    if (is_refused_for_f64(m, status)) return;
+    if (variant && status == CLBN_ERROR_UNSUPPORTED) status = stage_open(&s, device, tested_queue(), m, NULL, note);
+    if (status != CLBN_SUCCESS) ck_abort_msg("no plan: %s, saying: %s\n%s", clbn_status_name(status), said(), s.title);
+    stage_forward(&s);
+    verdict_forward(exact, who, &s.out, s.title);
+    stage_backward(&s);
+    verdict_backward(exact, who, &s.out, s.title);
+    if (m->m.level[BY_STATISTICS] == OF_BATCH && m->m.level[BY_SAVED] == RECOMPUTED) {
+        stage_moments(&s);
+        verdict_forward(exact, who, &(outcome){.mean = s.out.mean, .mean_lo = s.out.mean_lo, .var = s.out.var}, s.title);
+    }
+    stage_close(&s);
+    stages++;
+}
+
+static void play_everywhere(const test_case *c, const manner *how, size_t turn, const char *note) {
+    batch b;
+    material m;
+    verdict exact;
+    batch_make(&b, c, tested_flushes_denormals());
+    material_make(&m, &b, how);
+    verdict_make(&exact, &m);
+    for (size_t k = 0; k < judged_count; k++) play(&m, &exact, judged[k], variants[turn % variant_count], k ? "portable" : note);
+    verdict_free(&exact);
+    material_free(&m);
+    batch_free(&b);
+}
+
+/* Small cases take more rows; the steps are prime to the number of rows, or nearly. */
+START_TEST(the_definition_judges_every_manner) {
+    const test_case *c = &cases[_i];
+    const size_t elements = case_elements(c), index = (size_t)_i;
+    if (elements > test_element_limit()) return;
+    const size_t turns = test_is_short() ? 1 : elements <= SMALL ? (tested_is_cpu_path() ? 8 : 3) : elements <= MEDIUM ? 2 : 1;
+    for (size_t k = 0; k < turns; k++) {
+        const manner how = manner_of((index * turns + k) % manner_count());
+        play_everywhere(c, &how, index + k, "");
+    }
+}
+END_TEST
+
+START_TEST(every_pair_of_levels_has_a_manner) {
+    for (int f = 0; f < FACTOR_COUNT; f++)
+        for (int g = 0; g < f; g++)
+            for (unsigned a = 0; a < factor_levels((factor)f); a++)
+                for (unsigned b = 0; b < factor_levels((factor)g); b++) {
+                    size_t found = 0;
+                    for (size_t k = 0; k < manner_count(); k++) {
+                        const manner m = manner_of(k);
+                        found += m.level[f] == a && m.level[g] == b;
+                    }
+                    if (factors_agree((factor)f, a, (factor)g, b))
+                        ck_assert_msg(found > 0, "no manner has level %u of factor %d with level %u of factor %d", a, f, b, g);
+                    else
+                        ck_assert_msg(found == 0, "a manner has level %u of factor %d with level %u of factor %d", a, f, b, g);
+                }
+}
+END_TEST
+
+/* Shapes and manners at random, by the seed in CLBN_TEST_SEED. */
+START_TEST(drawn_manners_and_shapes) {
+    const char *given = getenv("CLBN_TEST_SEED");
+    const uint64_t seed = given && *given ? strtoull(given, NULL, 10) : 1;
+    uint64_t state = seed * 2 + 1;
+    for (size_t k = 0; k < (test_is_short() ? 4 : DRAWN); k++) {
+        const manner how = manner_draw(&state);
+        size_t extents[3];
+        for (int d = 0; d < 3; d++) extents[d] = 1 + (size_t)((state * 0x9e3779b97f4a7c15u) >> (20 + 9 * d)) % 19;
+        if (extents[0] * extents[1] * extents[2] > test_element_limit()) continue;
+        const test_case c = case_of(extents[0], extents[1], extents[2], k % 3 == 2 ? OUTLIERS : k % 3 ? MIXED : NORMAL);
+        char note[64];
+        snprintf(note, sizeof note, "drawn as number %zu by CLBN_TEST_SEED=%llu", k, (unsigned long long)seed);
+        play_everywhere(&c, &how, k, note);
+    }
+}
+END_TEST
+
+static void add(Suite *suite) {
+    TCase *tests = add_tests(suite, "operations");
+    tcase_add_unchecked_fixture(tests, open_judged, close_judged);
+    tcase_add_test(tests, every_pair_of_levels_has_a_manner);
+    tcase_add_loop_test(tests, the_definition_judges_every_manner, 0, (int)case_count);
+    tcase_add_test(tests, drawn_manners_and_shapes);
+}
+
+int main(void) {
+    return run_suite("operations", add);
+}
