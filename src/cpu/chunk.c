@@ -11,7 +11,7 @@ enum { MOST_ROWS = 64 };
 
 bool clbn_cpu_stays_float(const cpu_call *call, cpu_step step) {
     const clbn_plan *plan = call->plan;
-    const bool x = plan->x_type == CLBN_F32 && call->state->dense[CLBN_X];
+    const bool x = plan->x_type == CLBN_F32 && plan->real_type == CLBN_F32 && call->state->dense[CLBN_X];
     if (step == STEP_MOMENTS) return x;
     return step == STEP_FORWARD && x && plan->y_type == CLBN_F32 && call->state->dense[CLBN_Y] &&
            plan->activation == CLBN_IDENTITY && !plan->residual;
@@ -97,6 +97,7 @@ void clbn_cpu_plane_apply(const cpu_call *call, cpu_step step, size_t c, size_t 
         else
             clbn_cpu_block_gradient(&work);
     }
+    call->state->loops->stream_end();
 }
 
 void clbn_cpu_planes_in_order(const cpu_call *call) {
@@ -188,4 +189,5 @@ void clbn_cpu_column_apply(const cpu_call *call, cpu_step step, size_t k, size_t
                 clbn_cpu_block_gradient(&work);
         }
     }
+    state->loops->stream_end();
 }

@@ -109,8 +109,8 @@ typedef struct cpu_work {
     size_t count;  /* doubles of the block: rows times pitch */
     unsigned char *mask;
 } cpu_work;
-/* Room for a block, and for a last vector. */
-typedef double cpu_room[CLBN_CPU_BLOCK + CLBN_CPU_LANES];
+/* Room for a block, and for a last vector; no vector lies across two lines of a cache. */
+typedef double cpu_room[CLBN_CPU_BLOCK + CLBN_CPU_LANES] __attribute__((aligned(64)));
 void clbn_cpu_block_constants(cpu_work *work, size_t at);
 /* x to y and, where there is one, to the mask. */
 void clbn_cpu_block_forward(const cpu_work *work);

@@ -13,8 +13,8 @@
 enum {
     CLBN_CPU_MOST_COLUMNS = 512,
     CLBN_CPU_LANES = 8,
-    CLBN_CPU_BLOCK = 2048,     /* doubles a block holds */
-    CLBN_CPU_BLOCK_WIDTH = 256 /* columns it is wide, at most */
+    CLBN_CPU_BLOCK = 1024,     /* doubles a block holds: some blocks fit a first-level cache */
+    CLBN_CPU_BLOCK_WIDTH = 128 /* columns it is wide, at most */
 };
 
 /* count, mean (as mean + lo) and sum of squared deviations of some values. */
@@ -59,9 +59,11 @@ typedef struct clbn_cpu_loops {
     void (*columns_apply)(const float *x, float *y, size_t rows, size_t stride, size_t columns, const double *mean,
                           const double *scale, const double *beta, bool stream);
 
-    /* Storage, by clbn_dtype. fetch may write up to lanes - 1 doubles more than count; put writes count values. */
-    void (*fetch[4])(const void *from, size_t stride, size_t count, double *to);
+    /* Storage, by clbn_dtype. fetch may write up to lanes - 1 doubles more than count, and asks ahead for what lies at next; put may
+     * read as many more; after puts that stream, stream_end. */
+    void (*fetch[4])(const void *from, size_t stride, size_t count, double *to, const void *next);
     void (*put[4])(const double *from, size_t stride, size_t count, void *to, bool stream);
+    void (*stream_end)(void);
 
     /* Blocks in double. Sums of count values take those behind them, to a multiple of the lanes, as their own to overwrite. */
     void (*take_values)(clbn_cpu_moments *m, double *x, size_t count);
