@@ -168,7 +168,8 @@ typedef struct {
 } moments;
 
 /* a takes b in: Chan, Golub, LeVeque 1983, with the mean and M2 in two floats each. (Structs are handed over by pointer
- * throughout: what compilers make of returned ones is more than Oclgrind can interpret.) */
+ * throughout: what compilers make of returned ones is more than Oclgrind can interpret, and rusticl hands over no copy of one
+ * given by value.) */
 void merge(moments *a, const moments *b) {
     const ulong n = a->n + b->n;
     const bool one = a->n == 0 || b->n == 0;

@@ -136,7 +136,7 @@ void backward_vec(const gradients_here *t, const uint i, const gradient_affine_v
     const vec g = gradient_vec(&t->in, i, &k->forward, a, &d);
     if ((a->flags & HAS_DX) != 0) {
         __global x_store *to = t->out.dx + STEPS(i, t->out.dx_unit);
-        vec value = k->forward.scale * ((g - k->mean_g) - d * k->slope);
+        vec value = k->forward.scale * ((a->flags & OF_POPULATION) != 0 ? g : (g - k->mean_g) - d * k->slope);
         if ((a->flags & ADD_DX) != 0) value += LOAD_X_VEC(to, t->out.dx_unit);
         if (stream)
             STREAM_X_VEC(value, to);
@@ -156,7 +156,7 @@ void backward_one(const gradients_here *t, const uint i, const gradient_affine *
     const real g = gradient_one(&t->in, i, &k->forward, a, &d);
     if ((a->flags & HAS_DX) != 0) {
         __global x_store *to = t->out.dx + STEPS(i, t->out.dx_unit);
-        real value = k->forward.scale * ((g - k->mean_g) - d * k->slope);
+        real value = k->forward.scale * ((a->flags & OF_POPULATION) != 0 ? g : (g - k->mean_g) - d * k->slope);
         if ((a->flags & ADD_DX) != 0) value += LOAD_X(to);
         STORE_X(value, to);
     }

@@ -168,8 +168,9 @@ void add_lanes(const lane_sums *s, sums *total) {
 /* ------------------------------------------------------------------------------------------------------------- planes */
 
 /* Plain sums over rows rows of vectors vectors, LX apart, from value i on. */
-void plane_gradients(backward_run t, const backward_steps *by, const uint rows, const uint i, const uint vectors,
+void plane_gradients(const backward_run *first, const backward_steps *by, const uint rows, const uint i, const uint vectors,
                      const affine_vec *k, const channel_arrays *a, vec *sum, vec *products) {
+    backward_run t = *first;
     vec e[4] = {(vec)0, (vec)0, (vec)0, (vec)0}, q[4] = {(vec)0, (vec)0, (vec)0, (vec)0};
     const uint step = LX * VEC;
     for (uint r = 0; r < rows; r++) {
@@ -198,8 +199,9 @@ void plane_gradients(backward_run t, const backward_steps *by, const uint rows, 
 }
 
 /* Adds the sums over rows rows of the values [i, end) to total: those that fill no vector. */
-void plane_tail_gradients(backward_run t, const backward_steps *by, const uint rows, const uint i, const uint end,
+void plane_tail_gradients(const backward_run *first, const backward_steps *by, const uint rows, const uint i, const uint end,
                           const affine *k, const channel_arrays *a, sums *total) {
+    backward_run t = *first;
     sums block = {0, 0, 0, 0};
     for (uint r = 0; r < rows; r++) {
         for (uint j = i; j < end; j++) {
@@ -227,10 +229,10 @@ void plane_sums_of(const backward_run *first, const backward_steps *by, const ul
         const uint now = (uint)min(w.rows - r, (ulong)w.block_rows);
         for (uint v = 0; v < w.vectors; v += w.block_vectors) {
             vec e, q;
-            plane_gradients(t, by, now, (LANE_X + v * LX) * VEC, min(w.vectors - v, w.block_vectors), &kv, a, &e, &q);
+            plane_gradients(&t, by, now, (LANE_X + v * LX) * VEC, min(w.vectors - v, w.block_vectors), &kv, a, &e, &q);
             take_sums(&s, e, q);
         }
-        if (w.tail != 0) plane_tail_gradients(t, by, now, w.tail_at, length, k, a, total);
+        if (w.tail != 0) plane_tail_gradients(&t, by, now, w.tail_at, length, k, a, total);
         next_gradient_rows(&t, by, (ulong)now * LY);
     }
     add_lanes(&s, total);

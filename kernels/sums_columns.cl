@@ -7,9 +7,10 @@ typedef struct {
 } column_sums;
 
 /* Takes rows rows of the vector of columns at j. */
-void take_column_vec(column_sums *s, const uint j, backward_run t, const backward_steps *by, const uint rows,
+void take_column_vec(column_sums *s, const uint j, const backward_run *first, const backward_steps *by, const uint rows,
                      const column_affine *k, const channel_arrays *a) {
     const affine_vec these = COLUMN_VEC(k, j);
+    backward_run t = *first;
     lane_sums lanes_here = {LOAD_OWN(s->g + j), LOAD_OWN(s->g_lo + j), LOAD_OWN(s->p + j), LOAD_OWN(s->p_lo + j)};
     vec e = 0, q = 0;
     for (uint r = 0; r < rows; r++) {
@@ -27,9 +28,10 @@ void take_column_vec(column_sums *s, const uint j, backward_run t, const backwar
 }
 
 /* Takes rows rows of one column. */
-void take_column(column_sums *s, const uint j, backward_run t, const backward_steps *by, const uint rows, const column_affine *k,
-                 const channel_arrays *a) {
+void take_column(column_sums *s, const uint j, const backward_run *first, const backward_steps *by, const uint rows,
+                 const column_affine *k, const channel_arrays *a) {
     const affine one = COLUMN_ONE(k, j);
+    backward_run t = *first;
     sums total = {s->g[j], s->g_lo[j], s->p[j], s->p_lo[j]};
     for (uint r = 0; r < rows; r++) {
         real d;
@@ -68,9 +70,9 @@ void column_sums_share(const backward_run *first, const backward_steps *by, cons
         uint j = 0;
         for (; j + VEC <= columns; j += VEC) {
             ask_rows(&t, by, columns, j / VEC);
-            take_column_vec(s, j, t, by, now, k, a);
+            take_column_vec(s, j, &t, by, now, k, a);
         }
-        for (; j < columns; j++) take_column(s, j, t, by, now, k, a);
+        for (; j < columns; j++) take_column(s, j, &t, by, now, k, a);
         next_gradient_rows(&t, by, (ulong)now * LY);
     }
 }

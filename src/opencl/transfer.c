@@ -47,9 +47,10 @@ static clbn_slot owner_of(const clbn_plan *plan, const clbn_run *run, clbn_slot 
     return slot;
 }
 
-/* How the call uses the array of a slot, by whichever slot. */
+/* How the call uses the array of a slot, by whichever slot. Of parts that are all empty nothing is written, so that what there is
+ * must be there. */
 static unsigned access_of(const clbn_plan *plan, const clbn_run *run, clbn_slot owner) {
-    unsigned access = 0;
+    unsigned access = clbn_has(run, CLBN_PARTS) && owner >= CLBN_TENSOR_COUNT ? CLBN_READ : 0;
     for (int slot = 0; slot < CLBN_SLOT_COUNT; slot++) {
         const clbn_slot s = (clbn_slot)slot;
         if (is_host(plan, run, s) && owner_of(plan, run, s) == owner) access |= run->uses[s].access;
