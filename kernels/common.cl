@@ -104,6 +104,8 @@ typedef vec loose __attribute__((aligned(sizeof(real))));
 #define STORE_OWN(v, p) PASTE(vstore, VEC)((v), 0, (p))
 #define ASK_FOR(p)      (void)(p)
 #endif
+/* May what is larger than the caches be stored past them? */
+#define STREAMS (TAKES_HINTS && ALONE && !STRIDED)
 /* What a loop at value i of a run of length values, the next one step away, will read soon. */
 #define AHEAD 512u
 #define ASK_AHEAD(run, i, length, step) \

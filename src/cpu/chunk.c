@@ -9,16 +9,33 @@
 
 enum { MOST_ROWS = 64 };
 
-bool clbn_cpu_stays_float(const cpu_call *call, cpu_step step) {
-    const clbn_plan *plan = call->plan;
-    const bool x = plan->x_type == CLBN_F32 && plan->real_type == CLBN_F32 && call->state->dense[CLBN_X];
-    if (step == STEP_MOMENTS) return x;
-    return step == STEP_FORWARD && x && plan->y_type == CLBN_F32 && call->state->dense[CLBN_Y] &&
-           plan->activation == CLBN_IDENTITY && !plan->residual;
+static bool is_float(const cpu_call *call, clbn_slot slot) {
+    return call->tensors[slot].type == CLBN_F32 && call->state->dense[slot];
 }
 
-static const float *floats_of(const cpu_call *call, clbn_slot slot, const cpu_piece *piece) {
-    return (const float *)(const void *)call->tensors[slot].data + piece->o * call->state->views[slot].outer + piece->j;
+bool clbn_cpu_stays_float(const cpu_call *call, cpu_step step) {
+    const clbn_plan *plan = call->plan;
+    const clbn_run *run = call->run;
+    const bool plain = plan->activation == CLBN_IDENTITY;
+    if (plan->real_type != CLBN_F32 || !is_float(call, CLBN_X)) return false;
+    switch (step) {
+    case STEP_MOMENTS:
+        return true;
+    case STEP_FORWARD:
+        return plain && !plan->residual && is_float(call, CLBN_Y);
+    case STEP_SUMS:
+        return plain && call->sums_of_x && is_float(call, CLBN_DY);
+    case STEP_BACKWARD:
+        return plain && run->statistics == CLBN_OF_BATCH && is_float(call, CLBN_DY) && is_float(call, CLBN_DX) &&
+               clbn_has(run, CLBN_DX) && !clbn_has(run, CLBN_DRESIDUAL) && !(run->accumulate & CLBN_ACCUMULATE_DX);
+    }
+    return false;
+}
+
+/* Where a piece of a dense tensor of floats begins. */
+static float *floats_of(const cpu_call *call, clbn_slot slot, const cpu_piece *piece) {
+    const clbn_shape *s = &call->state->shape;
+    return (float *)(void *)call->tensors[slot].data + piece->o * s->channels * s->inner + piece->j;
 }
 
 /* ------------------------------------------------------------------------------------------------------------- planes */
@@ -52,9 +69,14 @@ void clbn_cpu_plane_reduce(const cpu_call *call, cpu_step step, size_t c, size_t
     const cpu_piece chunk = clbn_cpu_plane_piece(call->state, c, k);
     unsigned char *mask = call->mask ? call->mask + clbn_cpu_mask_start(call->state, c, k) : NULL;
     memset(partial, 0, sizeof *partial);
-    if (step == STEP_MOMENTS && clbn_cpu_stays_float(call, step)) {
-        partial->moments =
-            loops->planes_moments(floats_of(call, CLBN_X, &chunk), chunk.runs, call->state->views[CLBN_X].outer, chunk.length);
+    if (clbn_cpu_stays_float(call, step)) {
+        const size_t stride = call->state->shape.channels * call->state->shape.inner;
+        const float *x = floats_of(call, CLBN_X, &chunk);
+        if (step == STEP_MOMENTS)
+            partial->moments = loops->planes_moments(x, chunk.runs, stride, chunk.length);
+        else
+            partial->sums = loops->planes_sums(x, floats_of(call, CLBN_DY, &chunk), chunk.runs, stride, chunk.length,
+                                               call->fields[FIELD_MEAN][c]);
         return;
     }
     const plane_blocks blocks = blocks_of(&chunk);
@@ -73,19 +95,27 @@ void clbn_cpu_plane_reduce(const cpu_call *call, cpu_step step, size_t c, size_t
     }
 }
 
-static void plane_floats(const cpu_call *call, size_t c, const cpu_piece *piece, size_t stride) {
-    const cpu_tensor *y = &call->tensors[CLBN_Y];
-    const clbn_cpu_constants constants = {call->fields[FIELD_MEAN][c], call->fields[FIELD_SCALE][c], call->fields[FIELD_BETA][c]};
-    float *out = (float *)(void *)y->data + piece->o * call->state->views[CLBN_Y].outer + piece->j;
-    call->state->loops->planes_apply(floats_of(call, CLBN_X, piece), out, piece->runs, stride, piece->length, constants,
-                                     y->stream);
+static void plane_floats(const cpu_call *call, cpu_step step, size_t c, const cpu_piece *piece, size_t stride) {
+    double *const *f = call->fields;
+    const clbn_cpu_loops *loops = call->state->loops;
+    const float *x = floats_of(call, CLBN_X, piece);
+    const double mean = f[FIELD_MEAN][c];
+    if (step == STEP_FORWARD) {
+        const clbn_cpu_constants k = {mean, f[FIELD_SCALE][c], f[FIELD_BETA][c]};
+        loops->planes_apply(x, floats_of(call, CLBN_Y, piece), piece->runs, stride, piece->length, k,
+                            call->tensors[CLBN_Y].stream);
+        return;
+    }
+    const clbn_cpu_slopes k = {mean, f[FIELD_DX_SCALE][c], f[FIELD_DX_SHIFT][c], f[FIELD_DX_SLOPE][c]};
+    loops->planes_gradient(x, floats_of(call, CLBN_DY, piece), floats_of(call, CLBN_DX, piece), piece->runs, stride,
+                           piece->length, k, call->tensors[CLBN_DX].stream);
 }
 
 void clbn_cpu_plane_apply(const cpu_call *call, cpu_step step, size_t c, size_t k) {
     const cpu_piece chunk = clbn_cpu_plane_piece(call->state, c, k);
     unsigned char *mask = call->mask ? call->mask + clbn_cpu_mask_start(call->state, c, k) : NULL;
     if (clbn_cpu_stays_float(call, step)) {
-        plane_floats(call, c, &chunk, call->state->views[CLBN_X].outer);
+        plane_floats(call, step, c, &chunk, call->state->shape.channels * call->state->shape.inner);
         return;
     }
     const plane_blocks blocks = blocks_of(&chunk);
@@ -100,7 +130,7 @@ void clbn_cpu_plane_apply(const cpu_call *call, cpu_step step, size_t c, size_t 
     call->state->loops->stream_end();
 }
 
-void clbn_cpu_planes_in_order(const cpu_call *call) {
+void clbn_cpu_planes_in_order(const cpu_call *call, cpu_step step) {
     const clbn_shape *s = &call->state->shape;
     const size_t planes = s->outer * s->channels, each = clbn_max(CLBN_CPU_ALONE / s->inner, 1);
 #pragma omp parallel for schedule(guided) if (s->elements > CLBN_CPU_ALONE)
@@ -108,7 +138,7 @@ void clbn_cpu_planes_in_order(const cpu_call *call) {
         for (size_t plane = first; plane < clbn_min(first + each, planes); plane++) {
             const size_t c = plane % s->channels;
             const cpu_piece piece = {plane / s->channels, 1, c * s->inner, s->inner};
-            plane_floats(call, c, &piece, s->inner);
+            plane_floats(call, step, c, &piece, s->inner);
         }
     }
 }
@@ -154,8 +184,13 @@ void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_
     const size_t rows = rows_of(&tile), pitch = clbn_round_up(tile.length, CLBN_CPU_LANES);
     for (int i = 0; i < 4; i++) memset(sums[i], 0, pitch * sizeof *sums[i]);
     if (clbn_cpu_stays_float(call, step)) {
-        call->state->loops->columns_moments(floats_of(call, CLBN_X, &tile), tile.runs, call->state->width, tile.length, sums[0],
-                                            sums[2]);
+        const cpu_plan *state = call->state;
+        const float *x = floats_of(call, CLBN_X, &tile);
+        if (step == STEP_MOMENTS)
+            state->loops->columns_moments(x, tile.runs, state->width, tile.length, sums[0], sums[2]);
+        else
+            state->loops->columns_sums(x, floats_of(call, CLBN_DY, &tile), tile.runs, state->width, tile.length,
+                                       call->fields[FIELD_MEAN] + tile.j, sums[0], sums[2]);
         return;
     }
     for (size_t r = 0; r < tile.runs; r += rows) {
@@ -167,15 +202,25 @@ void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_
     }
 }
 
+static void column_floats(const cpu_call *call, cpu_step step, const cpu_piece *tile) {
+    const cpu_plan *state = call->state;
+    const float *x = floats_of(call, CLBN_X, tile);
+    double *at[FIELD_COUNT];
+    for (int f = 0; f < FIELD_COUNT; f++) at[f] = call->fields[f] + tile->j;
+    if (step == STEP_FORWARD)
+        state->loops->columns_apply(x, floats_of(call, CLBN_Y, tile), tile->runs, state->width, tile->length, at[FIELD_MEAN],
+                                    at[FIELD_SCALE], at[FIELD_BETA], call->tensors[CLBN_Y].stream);
+    else
+        state->loops->columns_gradient(x, floats_of(call, CLBN_DY, tile), floats_of(call, CLBN_DX, tile), tile->runs,
+                                       state->width, tile->length, at[FIELD_MEAN], at[FIELD_DX_SCALE], at[FIELD_DX_SHIFT],
+                                       at[FIELD_DX_SLOPE], call->tensors[CLBN_DX].stream);
+}
+
 void clbn_cpu_column_apply(const cpu_call *call, cpu_step step, size_t k, size_t t) {
     const cpu_plan *state = call->state;
     const cpu_piece tile = clbn_cpu_column_piece(state, k, t);
     if (clbn_cpu_stays_float(call, step)) {
-        const cpu_tensor *y = &call->tensors[CLBN_Y];
-        float *out = (float *)(void *)y->data + tile.o * state->width + tile.j;
-        state->loops->columns_apply(floats_of(call, CLBN_X, &tile), out, tile.runs, state->width, tile.length,
-                                    call->fields[FIELD_MEAN] + tile.j, call->fields[FIELD_SCALE] + tile.j,
-                                    call->fields[FIELD_BETA] + tile.j, y->stream);
+        column_floats(call, step, &tile);
         return;
     }
     const size_t rows = rows_of(&tile);

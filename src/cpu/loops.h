@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The inner loops of the CPU path, compiled once for every instruction set that is worth it from one source: floats.inc works
- * on float arrays in place, storage.inc brings values of any type to doubles and back, blocks.inc works on such doubles.
+ * The inner loops of the CPU path, compiled once for every instruction set that is worth it from one source: floats.inc and
+ * gradients.inc work on float arrays in place, storage.inc brings values of any type to doubles and back, blocks.inc works on such doubles.
  * Each does the same operations in the same order, so all give the same bits.
  */
 #ifndef CLBN_CPU_LOOPS_H
@@ -32,6 +32,11 @@ typedef struct clbn_cpu_constants {
     double mean, scale, beta;
 } clbn_cpu_constants;
 
+/* The same of the gradient: dx = scale * (dy - shift - (x - mean) * slope). */
+typedef struct clbn_cpu_slopes {
+    double mean, scale, shift, slope;
+} clbn_cpu_slopes;
+
 /* A block is rows of width doubles, pitch apart; width and pitch are multiples of the lanes (what lies behind the values is
  * computed and not looked at). Its constants are one for all (each false) or one a column, as arrays:
  *     v = ((x - mean) - lo) * scale + beta + residual        dx = dx_scale * (g - dx_shift - ((x - mean) - lo) * dx_slope) */
@@ -58,6 +63,14 @@ typedef struct clbn_cpu_loops {
     void (*planes_apply)(const float *x, float *y, size_t runs, size_t stride, size_t length, clbn_cpu_constants k, bool stream);
     void (*columns_apply)(const float *x, float *y, size_t rows, size_t stride, size_t columns, const double *mean,
                           const double *scale, const double *beta, bool stream);
+    /* Sums of dy and of dy * (x - mean); those of columns are added to. */
+    clbn_cpu_sums (*planes_sums)(const float *x, const float *dy, size_t runs, size_t stride, size_t length, double mean);
+    void (*columns_sums)(const float *x, const float *dy, size_t rows, size_t stride, size_t columns, const double *mean,
+                         double *sum, double *product);
+    void (*planes_gradient)(const float *x, const float *dy, float *dx, size_t runs, size_t stride, size_t length,
+                            clbn_cpu_slopes k, bool stream);
+    void (*columns_gradient)(const float *x, const float *dy, float *dx, size_t rows, size_t stride, size_t columns,
+                             const double *mean, const double *scale, const double *shift, const double *slope, bool stream);
 
     /* Storage, by clbn_dtype. fetch may write up to lanes - 1 doubles more than count, and asks ahead for what lies at next; put may
      * read as many more; after puts that stream, stream_end. */

@@ -46,7 +46,7 @@ static clbn_status planes_by_chunk(const cpu_call *call) {
         const cpu_step step = call->steps[s];
         if (!is_sum(step)) {
             if (clbn_cpu_stays_float(call, step) && call->state->pieces == 1) {
-                clbn_cpu_planes_in_order(call);
+                clbn_cpu_planes_in_order(call, step);
                 continue;
             }
 #pragma omp parallel for schedule(guided) if (call->state->shape.elements > CLBN_CPU_ALONE)
