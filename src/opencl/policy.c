@@ -186,8 +186,7 @@ static clbn_cut cut_columns(const clbn_plan *plan, const clbn_opencl *cl, const 
     const size_t vec = state->tile.vec, width = s->channels * s->inner;
     clbn_cut cut = {1, 1, 1, s->outer, 1, 0, 1, 1};
     if (!state->tile.alone) {
-        const size_t room =
-            cl->local_bytes / (CLBN_MOMENTS_REALS * sizeof(float) * vec); /* work-items whose columns fit local memory */
+        const size_t room = cl->local_bytes / 4 * 3 / each; /* work-items whose columns fit, with memory to spare */
         cut.lx =
             clbn_min(clbn_min(power_of_two_from(clbn_ceil_div(width, vec)), COLUMN_LANES), clbn_min(group, cl->max_items[0]));
         cut.ly = clbn_min(clbn_max(clbn_min(group, room) / cut.lx, 1), cl->max_items[1]);
