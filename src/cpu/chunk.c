@@ -23,7 +23,7 @@ bool clbn_cpu_stays_float(const cpu_call *call, cpu_step step) {
     case STEP_MOMENTS:
         return true;
     case STEP_FORWARD:
-        return plain && !plan->residual && is_float(call, CLBN_Y);
+        return (plain || kinks) && !plan->residual && is_float(call, CLBN_Y);
     case STEP_SUMS:
         return (plain || kinks) && call->sums_of_x && is_float(call, CLBN_DY);
     case STEP_BACKWARD:
@@ -112,7 +112,10 @@ static void plane_floats(const cpu_call *call, cpu_step step, size_t c, const cp
     const clbn_cpu_loops *loops = call->state->loops;
     const float *x = floats_of(call, CLBN_X, piece);
     const clbn_cpu_slopes k = slopes_of(call, c);
-    if (step == STEP_FORWARD)
+    if (step == STEP_FORWARD && activation_of(call))
+        loops->planes_activate(x, floats_of(call, CLBN_Y, piece), piece->runs, stride, piece->length, &k, activation_of(call),
+                               call->tensors[CLBN_Y].stream);
+    else if (step == STEP_FORWARD)
         loops->planes_apply(x, floats_of(call, CLBN_Y, piece), piece->runs, stride, piece->length,
                             (clbn_cpu_constants){k.mean, k.scale, k.beta}, call->tensors[CLBN_Y].stream);
     else
@@ -218,7 +221,10 @@ static void column_floats(const cpu_call *call, cpu_step step, const cpu_piece *
     const float *x = floats_of(call, CLBN_X, tile);
     cpu_work work = {.call = call};
     clbn_cpu_block_constants(&work, tile->j);
-    if (step == STEP_FORWARD)
+    if (step == STEP_FORWARD && activation_of(call))
+        state->loops->columns_activate(x, floats_of(call, CLBN_Y, tile), tile->runs, state->width, tile->length, &work.block,
+                                       activation_of(call), call->tensors[CLBN_Y].stream);
+    else if (step == STEP_FORWARD)
         state->loops->columns_apply(x, floats_of(call, CLBN_Y, tile), tile->runs, state->width, tile->length, work.block.mean,
                                     work.block.scale, work.block.beta, call->tensors[CLBN_Y].stream);
     else

@@ -63,8 +63,12 @@ typedef struct clbn_cpu_loops {
     void (*planes_apply)(const float *x, float *y, size_t runs, size_t stride, size_t length, clbn_cpu_constants k, bool stream);
     void (*columns_apply)(const float *x, float *y, size_t rows, size_t stride, size_t columns, const double *mean,
                           const double *scale, const double *beta, bool stream);
-    /* Sums of g and of g * (x - mean); those of columns are added to. a is NULL, or an activation with kinks. Of a block only the
-     * constants matter here. */
+    /* The same through an activation with kinks. Of a block only the constants matter here. */
+    void (*planes_activate)(const float *x, float *y, size_t runs, size_t stride, size_t length, const clbn_cpu_slopes *k,
+                            const clbn_cpu_activation *a, bool stream);
+    void (*columns_activate)(const float *x, float *y, size_t rows, size_t stride, size_t columns, const clbn_cpu_block *b,
+                             const clbn_cpu_activation *a, bool stream);
+    /* Sums of g and of g * (x - mean); those of columns are added to. a is NULL, or an activation with kinks. */
     clbn_cpu_sums (*planes_sums)(const float *x, const float *dy, size_t runs, size_t stride, size_t length,
                                  const clbn_cpu_slopes *k, const clbn_cpu_activation *a);
     void (*columns_sums)(const float *x, const float *dy, size_t rows, size_t stride, size_t columns, const clbn_cpu_block *b,
