@@ -19,7 +19,7 @@ static long double mean_error(const bounds_step *s) {
 
 /* What inv_std may be off, relative, beyond the promise. */
 static long double inv_std_error(const bounds_step *s) {
-    return bounds_is_cpu_path(s->who) && s->as_saved ? bounds_real(s->who) : 0;
+    return bounds_is_cpu_path(s->who) && s->as_saved ? (s->outside ? 1.5L : 1) * bounds_real(s->who) : 0;
 }
 
 long double bounds_v(const bounds_step *s, long double gamma_xhat, long double residual) {

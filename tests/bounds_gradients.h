@@ -10,8 +10,8 @@
  * Derived:
  *   v           as bounds.h's y, the residual a term like beta.
  *   AS SAVED    a plan with an activation, and a backward call that is given saved statistics, compute with inv_std rounded to real
- *               (u |gamma xhat| more) and the mean as two reals (2^-48 |mean|, or 2^-106). Without saved_mean_lo it is u |mean|:
- *               |gamma| r times that in v. Of the CPU path; a device's promise covers it, all but the lost saved_mean_lo.
+ *               (u |gamma xhat| more; outside it comes from var rounded to real, and is off by u / 2 more) and the mean as two reals
+ *               (2^-48 |mean|, or 2^-106). Without saved_mean_lo it is u |mean|: |gamma| r times that in v. Of the CPU path; a device's promise covers it, all but the lost saved_mean_lo.
  *   y           act's steepest slope L between v - e and v + e, times the error e of v; and A |y|, for what evaluating it rounds, where
  *               that is a function of v (silu, the square).
  *   g           = dy act'(v). Where a kink lies within e of v, either side is right: the jump of act' there, times |dy|. Elsewhere
@@ -19,7 +19,7 @@
  *               e / 2; s is off by 6 u s, and so is 1 - s, which v multiplies: 6 u (1 + |v|) <= A (1 + |v|) in all. Square: 2 e + 2 A |v|.
  *   sums        each g is off by its own error: sum of these, and the promise's A sum |g|; with (x - mean) likewise. A mean that is off
  *               by d moves sum g (x - mean) by d |sum g| <= d sum |g|.
- *   dgamma      r times that, and r itself is off by u: u r |sum g (x - mean)|.
+ *   dgamma      r times that, and r itself is off by u (outside 1.5 u): u r |sum g (x - mean)|.
  *   dx          the errors of g, of the sums, A of each term, 3 u of the last (r^3), and d K mean |g (x - mean)| for its x - mean.
  *   accumulated old + new: A of both (the CPU path), or u of both (a device).
  * A constant channel's mean is exact, and so d = 0 there.

@@ -81,67 +81,133 @@ manner manner_draw(uint64_t *state) {
     return m;
 }
 
-/* ------------------------------------------------------------------------------------------------------- the covering table */
+/* ------------------------------------------------------------------------------------------------------ the covering tables */
 
 enum { MOST_ROWS = 160, TRIES = 200, MOST_LEVELS = 8 };
-static manner table[MOST_ROWS];
-static size_t rows;
-static unsigned char covered[FACTOR_COUNT][MOST_LEVELS][FACTOR_COUNT][MOST_LEVELS];
+
+/* Rows that hold every pair of levels. The table of kinds has the factors that OpenCL kernels are compiled for, and of the layout
+ * only whether there are strides; each row of the other table is of one of these kinds, so that few programs are built. */
+typedef struct pairs {
+    manner rows[MOST_ROWS];
+    size_t count;
+    unsigned char covered[FACTOR_COUNT][MOST_LEVELS][FACTOR_COUNT][MOST_LEVELS];
+} pairs;
+
+static pairs kinds, table;
+
+static int is_of_kinds(int f) {
+    return f == BY_X_TYPE || f == BY_Y_TYPE || f == BY_ACTIVATION || f == BY_RESIDUAL || f == BY_MASK || f == BY_LAYOUT;
+}
+
+static unsigned levels_in(const pairs *t, int f) {
+    if (t == &kinds && f == BY_LAYOUT) return 2;
+    return t == &table || is_of_kinds(f) ? factor_levels((factor)f) : 1;
+}
+
+static manner draw(const pairs *t, uint64_t *state) {
+    manner m = {{0}};
+    if (t == &table) m = kinds.rows[below(state, (unsigned)kinds.count)];
+    for (int f = 0; f < FACTOR_COUNT; f++)
+        if (t == &kinds || !is_of_kinds(f))
+            m.level[f] = (unsigned char)below(state, levels_in(t, f));
+        else if (f == BY_LAYOUT && m.level[f] != DENSE)
+            m.level[f] = (unsigned char)(1 + below(state, levels_in(t, f) - 1));
+    return m;
+}
+
+/* A row that has a pair of levels, the rest drawn; 0 where none was found. */
+static int draw_with(const pairs *t, manner *m, uint64_t *state, int f, unsigned a, int g, unsigned b) {
+    for (int k = 0; k < 20000; k++) {
+        *m = draw(t, state);
+        if (t == &kinds || !is_of_kinds(f)) m->level[f] = (unsigned char)a;
+        if (t == &kinds || !is_of_kinds(g)) m->level[g] = (unsigned char)b;
+        if (m->level[f] == a && m->level[g] == b && all_agree(m)) return 1;
+    }
+    return 0;
+}
 
 /* Pairs of m that no row has yet; marks them where told to. */
-static unsigned new_pairs(const manner *m, int mark) {
+static unsigned new_pairs(pairs *t, const manner *m, int mark) {
     unsigned count = 0;
     for (int f = 0; f < FACTOR_COUNT; f++)
         for (int g = 0; g < f; g++) {
-            unsigned char *pair = &covered[f][m->level[f]][g][m->level[g]];
+            unsigned char *pair = &t->covered[f][m->level[f]][g][m->level[g]];
             count += !*pair;
             if (mark) *pair = 1;
         }
     return count;
 }
 
-/* A row that has a pair of levels, the rest drawn; 0 where none was found. */
-static int draw_with(manner *m, uint64_t *state, int f, unsigned a, int g, unsigned b) {
-    for (int k = 0; k < 5000; k++) {
-        for (int h = 0; h < FACTOR_COUNT; h++) m->level[h] = (unsigned char)below(state, factor_levels((factor)h));
+/* No kind has this pair with all that must go with it: one more has. */
+static int draw_new_kind(manner *m, uint64_t *state, int f, unsigned a, int g, unsigned b) {
+    for (int k = 0; k < 20000; k++) {
+        *m = manner_draw(state);
         m->level[f] = (unsigned char)a, m->level[g] = (unsigned char)b;
-        if (all_agree(m)) return 1;
+        if (!all_agree(m)) continue;
+        if (kinds.count == MOST_ROWS) ck_abort_msg("the kinds are too many");
+        manner *kind = &kinds.rows[kinds.count++];
+        memset(kind, 0, sizeof *kind);
+        for (int h = 0; h < FACTOR_COUNT; h++)
+            if (is_of_kinds(h)) kind->level[h] = h == BY_LAYOUT ? m->level[h] != DENSE : m->level[h];
+        return 1;
     }
     return 0;
 }
 
 /* Greedy (Cohen, Dalal, Fredman, Patton, "The AETG system", 1997): of many rows that have a missing pair, the one that has most. */
-static void cover(uint64_t *state, int f, unsigned a, int g, unsigned b) {
+static void cover(pairs *t, uint64_t *state, int f, unsigned a, int g, unsigned b) {
     manner best;
     unsigned most = 0;
     for (int k = 0; k < TRIES; k++) {
         manner m;
-        if (!draw_with(&m, state, f, a, g, b)) return;
-        const unsigned found = new_pairs(&m, 0);
+        if (!draw_with(t, &m, state, f, a, g, b) && !draw_new_kind(&m, state, f, a, g, b)) return;
+        const unsigned found = new_pairs(t, &m, 0);
         if (found > most) most = found, best = m;
     }
-    ck_assert_uint_lt(rows, MOST_ROWS);
-    new_pairs(&best, 1);
-    table[rows++] = best;
+    if (t->count == MOST_ROWS) ck_abort_msg("the manners are too many");
+    new_pairs(t, &best, 1);
+    t->rows[t->count++] = best;
 }
 
-static void make_table(void) {
+static void make(pairs *t) {
     uint64_t state = 20150211;
     for (int f = 0; f < FACTOR_COUNT; f++)
         for (int g = 0; g < f; g++)
-            for (unsigned a = 0; a < factor_levels((factor)f); a++)
-                for (unsigned b = 0; b < factor_levels((factor)g); b++)
-                    if (!covered[f][a][g][b] && factors_agree((factor)f, a, (factor)g, b)) cover(&state, f, a, g, b);
+            for (unsigned a = 0; a < levels_in(t, f); a++)
+                for (unsigned b = 0; b < levels_in(t, g); b++)
+                    if (!t->covered[f][a][g][b] && factors_agree((factor)f, a, (factor)g, b)) cover(t, &state, f, a, g, b);
 }
 
 size_t manner_count(void) {
-    if (!rows) make_table();
-    return rows;
+    if (table.count == 0) {
+        make(&kinds);
+        make(&table);
+    }
+    return table.count;
 }
 
 manner manner_of(size_t nth) {
     if (nth >= manner_count()) ck_abort_msg("there is no manner %zu", nth);
-    return table[nth];
+    return table.rows[nth];
+}
+
+manner manner_draw_known(uint64_t *state) {
+    manner m;
+    manner_count();
+    do {
+        m = draw(&table, state);
+    } while (!all_agree(&m));
+    return m;
+}
+
+size_t manner_kind(const manner *m) {
+    for (size_t k = 0; k < kinds.count; k++) {
+        int same = 1;
+        for (int f = 0; f < FACTOR_COUNT; f++)
+            if (is_of_kinds(f) && f != BY_LAYOUT) same = same && kinds.rows[k].level[f] == m->level[f];
+        if (same && (kinds.rows[k].level[BY_LAYOUT] == DENSE) == (m->level[BY_LAYOUT] == DENSE)) return k;
+    }
+    return kinds.count;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ settings */

@@ -58,8 +58,11 @@ int factors_agree(factor f, unsigned level, factor g, unsigned other);
 
 size_t manner_count(void);
 manner manner_of(size_t nth);
-/* One drawn at random, by a state that is moved on. */
+/* One drawn at random, by a state that is moved on; any, or one for which OpenCL kernels were compiled for the table. */
 manner manner_draw(uint64_t *state);
+manner manner_draw_known(uint64_t *state);
+/* Manners of one kind are run by the same kernels. */
+size_t manner_kind(const manner *m);
 /* Into text, for messages. */
 void manner_write(const manner *m, char *text, size_t size);
 

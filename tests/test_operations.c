@@ -83,8 +83,24 @@ START_TEST(the_definition_judges_every_manner) {
     const size_t turns = test_is_short() ? 1 : elements <= SMALL ? (tested_is_cpu_path() ? 8 : 3) : elements <= MEDIUM ? 2 : 1;
     for (size_t k = 0; k < turns; k++) {
         const manner how = manner_of((index * turns + k) % manner_count());
-        play_everywhere(c, &how, index + k, "");
+        play_everywhere(c, &how, tested_is_cpu_path() ? index : manner_kind(&how), "");
     }
+}
+END_TEST
+
+/* The plainest manner by every variant, its gradients by statistics saved, made again, and of the population. */
+START_TEST(every_variant_is_right_both_ways) {
+    static const char *const names[] = {"inner_33", "lanes_17", "inner_1025", "tiny_mixed", "tiny_outliers_lanes"};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+        for (unsigned whose = 0; whose < 3; whose++)
+            for (size_t variant = 0; variant < variant_count; variant++) {
+                manner plain = {{0}};
+                plain.level[BY_SAVED] = whose == 1 ? RECOMPUTED : ALL_SAVED;
+                plain.level[BY_STATISTICS] = whose == 2 ? OF_POPULATION : OF_BATCH;
+                if (case_elements(case_named(names[k])) > test_element_limit()) continue;
+                if (test_is_short() && variant != (k + whose) % variant_count) continue;
+                play_everywhere(case_named(names[k]), &plain, variant, "");
+            }
 }
 END_TEST
 
@@ -112,14 +128,14 @@ START_TEST(drawn_manners_and_shapes) {
     const uint64_t seed = given && *given ? strtoull(given, NULL, 10) : 1;
     uint64_t state = seed * 2 + 1;
     for (size_t k = 0; k < (test_is_short() ? 4 : DRAWN); k++) {
-        const manner how = manner_draw(&state);
+        const manner how = tested_is_cpu_path() ? manner_draw(&state) : manner_draw_known(&state);
         size_t extents[3];
         for (int d = 0; d < 3; d++) extents[d] = 1 + (size_t)((state * 0x9e3779b97f4a7c15u) >> (20 + 9 * d)) % 19;
         if (extents[0] * extents[1] * extents[2] > test_element_limit()) continue;
         const test_case c = case_of(extents[0], extents[1], extents[2], k % 3 == 2 ? OUTLIERS : k % 3 ? MIXED : NORMAL);
         char note[64];
         snprintf(note, sizeof note, "drawn as number %zu by CLBN_TEST_SEED=%llu", k, (unsigned long long)seed);
-        play_everywhere(&c, &how, k, note);
+        play_everywhere(&c, &how, manner_kind(&how), note);
     }
 }
 END_TEST
@@ -128,6 +144,7 @@ static void add(Suite *suite) {
     TCase *tests = add_tests(suite, "operations");
     tcase_add_unchecked_fixture(tests, open_judged, close_judged);
     tcase_add_test(tests, every_pair_of_levels_has_a_manner);
+    tcase_add_test(tests, every_variant_is_right_both_ways);
     tcase_add_loop_test(tests, the_definition_judges_every_manner, 0, (int)case_count);
     tcase_add_test(tests, drawn_manners_and_shapes);
 }
