@@ -186,6 +186,7 @@ static clbn_cut cut_columns(const clbn_plan *plan, const clbn_opencl *cl, const 
     const size_t vec = state->tile.vec, width = s->channels * s->inner;
     clbn_cut cut = {1, 1, 1, s->outer, 1, 0, 1, 1};
     if (!state->tile.alone) {
+        const size_t each = CLBN_MOMENTS_REALS * clbn_dtype_bytes(plan->real_type) * vec;
         const size_t room = cl->local_bytes / 4 * 3 / each; /* work-items whose columns fit, with memory to spare */
         cut.lx =
             clbn_min(clbn_min(power_of_two_from(clbn_ceil_div(width, vec)), COLUMN_LANES), clbn_min(group, cl->max_items[0]));
