@@ -238,7 +238,8 @@ START_TEST(only_one_running_statistic_may_be_given) {
 }
 END_TEST
 
-void add_edges(TCase *tests); /* semantics_edges.c */
+void add_edges(TCase *tests);    /* semantics_edges.c */
+void add_integers(TCase *tests); /* semantics_integers.c */
 
 static void add(Suite *suite) {
     TCase *tests = add_tests(suite, "meaning");
@@ -252,6 +253,7 @@ static void add(Suite *suite) {
     tcase_add_test(tests, a_weight_of_1_replaces_whatever_was_there);
     tcase_add_test(tests, only_one_running_statistic_may_be_given);
     add_edges(add_tests(suite, "edges"));
+    add_integers(add_tests(suite, "integers"));
 }
 
 int main(void) {

@@ -24,7 +24,7 @@ const char *clbn_opencl_variant_name(size_t index) {
  * least a mask's byte. */
 static clbn_tile tile_of(const clbn_plan *plan, bool alone) {
     if (alone) return (clbn_tile){plan->real_type == CLBN_F64 ? 8 : 16, 16, true, false};
-    return (clbn_tile){plan->mask || clbn_dtype_bytes(plan->x_type) == 2 ? 8 : 4, 1, false, false};
+    return (clbn_tile){plan->mask || clbn_dtype_bytes(plan->x_type) <= 2 ? 8 : 4, 1, false, false};
 }
 
 enum {
