@@ -184,14 +184,15 @@ CLBN_API clbn_status clbn_device_get_cl(const clbn_device *device, cl_context *c
 /* As config.axis: no channel axis, all elements are one channel. */
 #define CLBN_AXIS_NONE INT_MIN
 
-/* How elements are stored. All arithmetic is in real; storing rounds to nearest, ties to even; what a 16-bit type cannot hold
+/* How elements are stored. All arithmetic is in real; storing rounds to nearest, ties to even; what a 16-bit float cannot hold
  * becomes infinite. 16-bit types need nothing of the device, CLBN_F64 needs has_fp64. */
 typedef enum clbn_dtype {
     CLBN_AS_X = -1, /* of y_dtype only: the same as dtype */
     CLBN_F32 = 0,
     CLBN_F16 = 1,  /* IEEE 754 binary16 */
     CLBN_BF16 = 2, /* the upper half of a binary32 */
-    CLBN_F64 = 3
+    CLBN_F64 = 3,
+    CLBN_I8 = 4 /* int8_t: the integer itself, stored saturated, NaN as 0; of clbn_forward_inference only */
 } clbn_dtype;
 
 /* Bytes of one element; 0 for what is no storage type. */

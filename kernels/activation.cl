@@ -33,15 +33,15 @@
 #define ACTIVATE_VEC(v, low, high)     ACTIVATE(vec, v, low, high)
 #define GRADIENT_VEC(dy, v, low, high) GRADIENT(vec, dy, v, low, high)
 #elif ACTIVATION == NUMBER_silu
-/* s * (1 + v * (1 - s)), which is 0 where s is, though v may be infinite. */
-#define DEFINE_SILU(T, value, gradient)                                 \
-    T value(const T v) {                                                \
-        return v / ((T)1 + exp(-v));                                    \
-    }                                                                   \
-    T gradient(const T dy, const T v) {                                 \
-        const T s = (T)1 / ((T)1 + exp(-v));                            \
-        const T slope = s == (T)0 ? (T)0 : s * ((T)1 + v * ((T)1 - s)); \
-        return slope == (T)0 ? (T)0 : dy * slope;                       \
+/* Its derivative: s * (1 + v * (1 - s)). */
+#define DEFINE_SILU(T, value, gradient)              \
+    T value(const T v) {                             \
+        return v / ((T)1 + exp(-v));                 \
+    }                                                \
+    T gradient(const T dy, const T v) {              \
+        const T s = (T)1 / ((T)1 + exp(-v));         \
+        const T slope = s * ((T)1 + v * ((T)1 - s)); \
+        return slope == (T)0 ? (T)0 : dy * slope;    \
     }
 DEFINE_SILU(real, silu_value, silu_gradient)
 DEFINE_SILU(vec, silu_value_vec, silu_gradient_vec)

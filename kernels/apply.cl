@@ -61,7 +61,7 @@ void forward_vec(const forward_run *t, const uint i, const affine_vec *k, const 
 #endif
     (void)a; /* some kinds need it */
     const vec y = ACTIVATE_VEC(v, a->low, a->high);
-    if (stream)
+    if (STREAMS && stream)
         STREAM_Y_VEC(y, to);
     else
         STORE_Y_VEC(y, to, t->y_unit);
@@ -98,7 +98,7 @@ void put_bit(const forward_run *t, const uint i, const uint length, const uint b
 
 /* How many values stand before the first that can be streamed; all, where none can. */
 uint before_stream(const forward_run *t, const uint length, const uint flags) {
-    if (!TAKES_HINTS || STRIDED || (flags & PAST_CACHES) == 0) return length;
+    if (!STREAMS || (flags & PAST_CACHES) == 0) return length;
     const uint head = BEFORE_ALIGNED(t->y);
     return MASK && head != 0 ? length : min(head, length);
 }
@@ -109,19 +109,19 @@ uint before_stream(const forward_run *t, const uint length, const uint flags) {
 void apply_run(const forward_run *t, const uint length, const ulong ahead_step, const affine *k, const channel_arrays *a) {
     const affine_vec kv = {(vec)k->mean, (vec)k->mean_lo, (vec)k->scale, (vec)k->beta};
     bit_row row = {0};
-    uint i = 0;
     const uint head = before_stream(t, length, a->flags);
-    if (head < length) {
-        for (; i < head; i++) forward_one(t, i, k, a);
-        for (; i + VEC <= length; i += VEC) {
-            ASK_AHEAD(t->x, i, length, ahead_step);
-            forward_vec(t, i, &kv, a, true);
-        }
+    const bool stream = head < length;
+    const uint start = stream ? head : 0, whole = length - (length - start) % VEC;
+    for (uint i = start + LANE_X * VEC; i < whole; i += LX * VEC) {
+        if (STREAMS) ASK_AHEAD(t->x, i, length, ahead_step);
+        forward_vec(t, i, &kv, a, stream);
     }
-    const uint whole = length - (length - i) % VEC;
-    for (i += LANE_X * VEC; i < whole; i += LX * VEC) forward_vec(t, i, &kv, a, false);
-    if (i != whole) return; /* the lane that would be next takes the rest */
-    for (; i < length; i++) put_bit(t, i, length, forward_one(t, i, k, a), &row, a->flags);
+    /* The lane that would be next takes the rest, and one more what stands before. */
+    const bool next = (whole - start) / VEC % LX == LANE_X;
+    for (uint i = next ? 0 : length; i < length; i++) {
+        if (i == start) i = whole;
+        if (i < length) put_bit(t, i, length, forward_one(t, i, k, a), &row, a->flags);
+    }
 }
 
 /* The group's rows of a chunk, t at the first. */
@@ -195,26 +195,20 @@ void put_affine(column_affine *k, const uint j, const affine *one) {
 void apply_row(const forward_run *t, const uint columns, const ulong ahead_step, const column_affine *k,
                const channel_arrays *a) {
     bit_row row = {0};
-    uint j = 0;
     const uint head = before_stream(t, columns, a->flags);
-    if (head < columns) {
-        for (; j < head; j++) {
-            const affine one = COLUMN_ONE(k, j);
-            forward_one(t, j, &one, a);
-        }
-        for (; j + VEC <= columns; j += VEC) {
-            ASK_AHEAD(t->x, j, columns, ahead_step);
-            const affine_vec these = COLUMN_VEC(k, j);
-            forward_vec(t, j, &these, a, true);
-        }
-    }
-    for (; j + VEC <= columns; j += VEC) {
+    const bool stream = head < columns;
+    const uint start = stream ? head : 0, whole = columns - (columns - start) % VEC;
+    for (uint j = start; j < whole; j += VEC) {
         const affine_vec these = COLUMN_VEC(k, j);
-        forward_vec(t, j, &these, a, false);
+        if (STREAMS) ASK_AHEAD(t->x, j, columns, ahead_step);
+        forward_vec(t, j, &these, a, stream);
     }
-    for (; j < columns; j++) {
-        const affine one = COLUMN_ONE(k, j);
-        put_bit(t, j, columns, forward_one(t, j, &one, a), &row, a->flags);
+    for (uint j = 0; j < columns; j++) {
+        if (j == start) j = whole;
+        if (j < columns) {
+            const affine one = COLUMN_ONE(k, j);
+            put_bit(t, j, columns, forward_one(t, j, &one, a), &row, a->flags);
+        }
     }
 }
 

@@ -138,7 +138,7 @@ void backward_vec(const gradients_here *t, const uint i, const gradient_affine_v
         __global x_store *to = t->out.dx + STEPS(i, t->out.dx_unit);
         vec value = k->forward.scale * ((a->flags & OF_POPULATION) != 0 ? g : (g - k->mean_g) - d * k->slope);
         if ((a->flags & ADD_DX) != 0) value += LOAD_X_VEC(to, t->out.dx_unit);
-        if (stream)
+        if (STREAMS && stream)
             STREAM_X_VEC(value, to);
         else
             STORE_X_VEC(value, to, t->out.dx_unit);
@@ -170,7 +170,7 @@ void backward_one(const gradients_here *t, const uint i, const gradient_affine *
 
 /* How many values stand before the first whose dx can be streamed; all, where none can. */
 uint before_dx_stream(const gradients_here *t, const uint length, const uint flags) {
-    if (!TAKES_HINTS || STRIDED || (flags & (PAST_CACHES | HAS_DX)) != (PAST_CACHES | HAS_DX)) return length;
+    if (!STREAMS || (flags & (PAST_CACHES | HAS_DX)) != (PAST_CACHES | HAS_DX)) return length;
     const uint head = BEFORE_ALIGNED(t->out.dx);
     return MASK && head != 0 ? length : min(head, length);
 }
@@ -181,20 +181,20 @@ void gradient_run_of(const gradients_here *t, const uint length, const gradient_
                      const channel_arrays *a) {
     const affine *f = &k->forward;
     const gradient_affine_vec kv = {{(vec)f->mean, (vec)f->mean_lo, (vec)f->scale, (vec)f->beta}, (vec)k->mean_g, (vec)k->slope};
-    uint i = 0;
     const uint head = before_dx_stream(t, length, a->flags);
-    if (head < length) {
-        for (; i < head; i++) backward_one(t, i, k, a);
-        for (; i + VEC <= length; i += VEC) {
-            ASK_AHEAD(t->in.dy, i, length, by->in.dy);
-            ASK_AHEAD(t->in.x, i, length, by->in.x);
-            backward_vec(t, i, &kv, a, true);
-        }
+    const bool stream = head < length;
+    const uint start = stream ? head : 0, whole = length - (length - start) % VEC;
+    for (uint i = start + LANE_X * VEC; i < whole; i += LX * VEC) {
+        if (STREAMS) ASK_AHEAD(t->in.dy, i, length, by->in.dy);
+        if (STREAMS) ASK_AHEAD(t->in.x, i, length, by->in.x);
+        backward_vec(t, i, &kv, a, stream);
     }
-    const uint whole = length - (length - i) % VEC;
-    for (i += LANE_X * VEC; i < whole; i += LX * VEC) backward_vec(t, i, &kv, a, false);
-    if (i != whole) return; /* the lane that would be next takes the rest */
-    for (; i < length; i++) backward_one(t, i, k, a);
+    /* The lane that would be next takes the rest, and what stands before. */
+    const bool next = (whole - start) / VEC % LX == LANE_X;
+    for (uint i = next ? 0 : length; i < length; i++) {
+        if (i == start) i = whole;
+        if (i < length) backward_one(t, i, k, a);
+    }
 }
 
 /* The group's rows of a chunk, t at the first. */
@@ -253,24 +253,21 @@ void put_gradient_affine(column_gradients *k, const uint j, const gradient_affin
 /* One row of a work-item's columns. */
 void gradient_row(const gradients_here *t, const uint columns, const gradient_steps *by, const column_gradients *k,
                   const channel_arrays *a) {
-    uint j = 0;
     const uint head = before_dx_stream(t, columns, a->flags);
     const bool stream = head < columns;
-    for (; stream && j < head; j++) {
-        const gradient_affine one = {COLUMN_ONE(&k->forward, j), k->mean_g[j], k->slope[j]};
-        backward_one(t, j, &one, a);
-    }
-    for (; j + VEC <= columns; j += VEC) {
+    const uint start = stream ? head : 0, whole = columns - (columns - start) % VEC;
+    for (uint j = start; j < whole; j += VEC) {
         const gradient_affine_vec these = {COLUMN_VEC(&k->forward, j), LOAD_OWN(k->mean_g + j), LOAD_OWN(k->slope + j)};
-        if (stream) {
-            ASK_AHEAD(t->in.dy, j, columns, by->in.dy);
-            ASK_AHEAD(t->in.x, j, columns, by->in.x);
-        }
+        if (STREAMS) ASK_AHEAD(t->in.dy, j, columns, by->in.dy);
+        if (STREAMS) ASK_AHEAD(t->in.x, j, columns, by->in.x);
         backward_vec(t, j, &these, a, stream);
     }
-    for (; j < columns; j++) {
-        const gradient_affine one = {COLUMN_ONE(&k->forward, j), k->mean_g[j], k->slope[j]};
-        backward_one(t, j, &one, a);
+    for (uint j = 0; j < columns; j++) {
+        if (j == start) j = whole;
+        if (j < columns) {
+            const gradient_affine one = {COLUMN_ONE(&k->forward, j), k->mean_g[j], k->slope[j]};
+            backward_one(t, j, &one, a);
+        }
     }
 }
 

@@ -116,11 +116,12 @@ void plane_tail_sums(const __global x_store *x, const ulong unit, const uint row
 /* m takes a block of values that do not fill a vector in, as moments of its own. */
 void plane_tail_block(const __global x_store *x, const ulong unit, const uint rows, const ulong row_step, const uint values,
                       moments *m) {
-    const real n = (real)(rows * values), first = LOAD_X(x);
-    real e, q;
-    plane_tail_sums(x, unit, rows, row_step, values, first, &e, &q);
-    const real pivot = first + e / n;
-    plane_tail_sums(x, unit, rows, row_step, values, pivot, &e, &q);
+    const real n = (real)(rows * values);
+    real e = 0, q = 0, pivot = LOAD_X(x);
+    for (uint turn = 0; turn < 2; turn++) {
+        pivot += e / n;
+        plane_tail_sums(x, unit, rows, row_step, values, pivot, &e, &q);
+    }
     const real shift = e / n;
     TWO_SUM(real, mean, mean_lo, pivot, shift);
     const moments block = {rows * values, mean, mean_lo, q - e * shift, 0};
@@ -161,12 +162,14 @@ void plane_share(const __global x_store *x, const ulong unit, const ulong rows, 
             const __global x_store *p = first + r * step + STEPS((ulong)v * LX * VEC, unit);
             const uint these = min(w.vectors - v, w.block_vectors);
             vec e, q;
-            if (n == 0) {
-                const vec pivot = LOAD_X_VEC(p, unit);
-                plane_sums(p, unit, now, step, these, pivot, &e, &q);
-                s.hi = pivot + e / (real)(now * these);
+            bool sought = n != 0; /* the first block finds its own pivot first */
+            if (!sought) s.hi = LOAD_X_VEC(p, unit);
+            for (;;) {
+                plane_sums(p, unit, now, step, these, s.hi, &e, &q);
+                if (sought) break;
+                s.hi += e / (real)(now * these);
+                sought = true;
             }
-            plane_sums(p, unit, now, step, these, s.hi, &e, &q);
             take_block(&s, n, now * these, e, q);
             n += now * these;
         }
@@ -256,24 +259,23 @@ void ask(ahead *a) {
 void take_rows(column_lanes *s, const uint j, const __global x_store *x, const ulong unit, const uint rows, const ulong step,
                const uint valid, const uint before, ahead *next) {
     lanes state = {LOAD_OWN(s->hi + j), LOAD_OWN(s->lo + j), LOAD_OWN(s->m2 + j), LOAD_OWN(s->m2_lo + j)};
-    vec e = 0, q = 0;
-#define SUM_ROWS(LOADED)                         \
-    if (before == 0) {                           \
-        const __global x_store *p = x;           \
-        const vec pivot = LOADED;                \
-        for (uint r = 1; r < rows; r++) {        \
-            p += step;                           \
-            e += LOADED - pivot;                 \
-        }                                        \
-        state.hi = pivot + e / (real)rows;       \
-        e = 0;                                   \
-    }                                            \
-    const __global x_store *p = x;               \
-    for (uint r = 0; r < rows; r++, p += step) { \
-        ask(next);                               \
-        const vec d = LOADED - state.hi;         \
-        e += d;                                  \
-        q += d * d;                              \
+    vec e, q;
+#define SUM_ROWS(LOADED)                             \
+    const __global x_store *p = x;                   \
+    bool sought = before != 0;                       \
+    if (!sought) state.hi = LOADED;                  \
+    for (;;) {                                       \
+        p = x;                                       \
+        e = q = 0;                                   \
+        for (uint r = 0; r < rows; r++, p += step) { \
+            if (sought) ask(next);                   \
+            const vec d = LOADED - state.hi;         \
+            e += d;                                  \
+            q += d * d;                              \
+        }                                            \
+        if (sought) break;                           \
+        state.hi += e / (real)rows;                  \
+        sought = true;                               \
     }
     if (valid >= VEC) {
         SUM_ROWS(LOAD_X_VEC(p, unit))

@@ -260,7 +260,7 @@ static void add(Suite *suite) {
     add_edges(add_tests(suite, "edges"));
     add_activations(add_tests(suite, "activations"));
     add_gradients(add_tests(suite, "gradients"));
-    add_running(add_tests(suite, "running"));
+    add_integers(add_tests(suite, "integers"));
 }
 
 int main(void) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Arrays: sizes that are checked, memory that is aligned, conversion to float.
+ * Arrays: sizes that are checked, memory that is aligned, conversion between the types.
  */
 #include "array.h"
 
@@ -73,29 +73,77 @@ shape_text array_shape(unsigned rank, const size_t *dims) {
     return shape;
 }
 
-float half_to_float(uint16_t half) {
+/* -------------------------------------------------------------------------------------------------------------- values */
+
+double half_to_double(uint16_t half) {
     int exponent = half >> 10 & 31;
     int mantissa = half & 1023;
-    float value;
+    double value;
     if (exponent == 31)
         value = mantissa ? NAN : INFINITY;
     else if (exponent == 0)
-        value = ldexpf((float)mantissa, -24);
+        value = ldexp(mantissa, -24);
     else
-        value = ldexpf((float)(mantissa + 1024), exponent - 25);
+        value = ldexp(mantissa + 1024, exponent - 25);
     return half >> 15 ? -value : value;
 }
 
-int array_to_float(array *a, file_ref file) {
-    if (a->type == ARRAY_F32) return EXIT_DONE;
-    float *values = allocate(a->count * sizeof *values);
-    if (!values) return fail_run("%s%s%s: no memory for %zu elements", REF(file), a->count);
-    if (a->type == ARRAY_F16)
-        for (size_t i = 0; i < a->count; i++) values[i] = half_to_float(((const uint16_t *)a->data)[i]);
-    else
-        for (size_t i = 0; i < a->count; i++) values[i] = (float)((const double *)a->data)[i];
+/* nearbyint rounds ties to even. Where it rounds up to the next power of two, the carry makes the exponent right. */
+uint16_t half_from_double(double value) {
+    unsigned sign = signbit(value) ? 0x8000 : 0;
+    double size = fabs(value);
+    unsigned bits;
+    if (isnan(value)) {
+        bits = 0x7e00;
+    } else if (size >= 65520) { /* half an ulp above the largest, 65504 */
+        bits = 0x7c00;
+    } else if (size < 0x1p-14) {
+        bits = (unsigned)nearbyint(size * 0x1p24);
+    } else {
+        int exponent;
+        double mantissa = frexp(size, &exponent); /* from 1/2 to 1 */
+        bits = ((unsigned)(exponent + 14) << 10) + (unsigned)nearbyint(mantissa * 2048) - 1024;
+    }
+    return (uint16_t)(sign | bits);
+}
+
+double array_get(const array *a, size_t i) {
+    switch (a->type) {
+    case ARRAY_F16:
+        return half_to_double(((const uint16_t *)a->data)[i]);
+    case ARRAY_F32:
+        return (double)((const float *)a->data)[i];
+    case ARRAY_F64:
+        break;
+    }
+    return ((const double *)a->data)[i];
+}
+
+void array_put(array *a, size_t i, double value) {
+    switch (a->type) {
+    case ARRAY_F16:
+        ((uint16_t *)a->data)[i] = half_from_double(value);
+        break;
+    case ARRAY_F32:
+        ((float *)a->data)[i] = (float)value;
+        break;
+    case ARRAY_F64:
+        ((double *)a->data)[i] = value;
+        break;
+    }
+}
+
+int array_convert(array *a, file_ref file, array_type type) {
+    if (a->type == type) return EXIT_DONE;
+    array other = *a;
+    other.type = type;
+    if (array_count(a->rank, a->dims, type, &other.count) != 0)
+        return fail_input("%s%s%s: the product of its dimensions %s overflows as %s", REF(file),
+                          array_shape(a->rank, a->dims).text, array_type_name(type));
+    other.data = allocate(other.count * array_type_bytes(type));
+    if (!other.data) return fail_run("%s%s%s: no memory for %zu elements", REF(file), a->count);
+    for (size_t i = 0; i < a->count; i++) array_put(&other, i, array_get(a, i));
     free(a->data);
-    a->data = values;
-    a->type = ARRAY_F32;
+    *a = other;
     return EXIT_DONE;
 }

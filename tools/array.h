@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * An n-dimensional array in memory: its element type, shape and values, and the column names that a CSV header gave it.
- * It knows nothing of files.
+ * Every value passes through double, which holds each of the types exactly. It knows nothing of files.
  */
 #ifndef CLBN_TOOL_ARRAY_H
 #define CLBN_TOOL_ARRAY_H
@@ -41,9 +41,14 @@ typedef struct shape_text {
 } shape_text;
 shape_text array_shape(unsigned rank, const size_t *dims);
 
-/* Turn the values into float32, whatever they were. Out of float's range becomes an infinity. */
-int array_to_float(array *a, file_ref file);
+/* The values, whatever the type. What is stored is rounded to nearest, ties to even; out of the type's range is an infinity. */
+double array_get(const array *a, size_t i);
+void array_put(array *a, size_t i, double value);
 
-float half_to_float(uint16_t half);
+/* Turn the values into this type. */
+int array_convert(array *a, file_ref file, array_type type);
+
+double half_to_double(uint16_t half);
+uint16_t half_from_double(double value);
 
 #endif

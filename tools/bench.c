@@ -10,7 +10,8 @@
 #include "commands.h"
 
 static const bench_shape default_shapes[] = {{4, {32, 64, 56, 56}}, {2, {65536, 256}}};
-static const forward_mode default_ops[] = {MODE_TRAINING, MODE_INFERENCE};
+static const bench_op default_ops[] = {OP_TRAINING, OP_INFERENCE, OP_BACKWARD};
+static const char *const op_names[] = {"training", "inference", "backward"};
 
 /* What a row is about, as text. No field of the csv may hold a comma. */
 typedef struct row_text {
@@ -19,7 +20,13 @@ typedef struct row_text {
     char axis[16];
     char device[280];
     char variant[64];
+    char activation[64];
 } row_text;
+
+static const char *dtype_name(clbn_dtype dtype) {
+    static const char *const names[] = {[CLBN_F32] = "f32", [CLBN_F16] = "f16", [CLBN_BF16] = "bf16", [CLBN_F64] = "f64"};
+    return names[dtype];
+}
 
 static void no_commas(char *text) {
     make_one_line(text);
@@ -27,40 +34,49 @@ static void no_commas(char *text) {
         if (*text == ',' || *text == '"') *text = ' ';
 }
 
-static row_text describe(const options *o, const session *s, forward_mode op, const bench_shape *shape,
-                         const clbn_plan_info *plan) {
-    row_text row = {.op = op == MODE_TRAINING ? "training" : "inference", .shape = array_shape(shape->rank, shape->dims)};
+static row_text describe(const options *o, const session *s, bench_op op, const bench_shape *shape, const clbn_plan_info *plan) {
+    row_text row = {.op = op_names[op], .shape = array_shape(shape->rank, shape->dims)};
     if (o->axis == CLBN_AXIS_NONE)
         snprintf(row.axis, sizeof row.axis, "none");
     else
         snprintf(row.axis, sizeof row.axis, "%d", o->axis);
     snprintf(row.device, sizeof row.device, "%s %s", s->info.name, s->info.device);
-    /* The plan names how training runs; inference has one way. */
-    snprintf(row.variant, sizeof row.variant, "%s", op == MODE_TRAINING && plan->variant ? plan->variant : "-");
+    /* The plan names how a batch is reduced; inference reduces nothing. */
+    snprintf(row.variant, sizeof row.variant, "%s", op != OP_INFERENCE && plan->variant ? plan->variant : "-");
+    snprintf(row.activation, sizeof row.activation, "%s", o->activation_text);
     no_commas(row.device);
     no_commas(row.variant);
+    no_commas(row.activation);
     return row;
 }
 
 static void print_head(const options *o) {
     if (o->csv)
-        printf("op,shape,axis,dtype,device,variant,median_ms,min_ms,min_bytes,gbps,copy_gbps,copy_ratio,samples,copy\n");
+        printf("op,shape,axis,dtype,device,variant,median_ms,min_ms,min_bytes,gbps,copy_gbps,copy_ratio,samples,copy,activation,"
+               "residual\n");
     else
         printf("%-9s  %-16s  %4s  %-5s  %-20s  %10s  %10s  %8s  %8s  %6s  %7s  %s\n", "op", "shape", "axis", "dtype", "variant",
                "median ms", "min ms", "GB/s", "copy", "ratio", "samples", "best copy");
 }
 
-static void print_row(const options *o, const row_text *row, const bench_result *result, size_t count) {
-    double bytes = 2.0 * (double)count * sizeof(float);
+/* The bytes that an operation cannot do without, in units of x: forward reads x and writes y, backward reads x and dy and
+ * writes dx; a residual is read, and backward writes its gradient. */
+static double least_tensors(const options *o, bench_op op) {
+    return op == OP_BACKWARD ? (o->with_residual ? 5 : 3) : (o->with_residual ? 3 : 2);
+}
+
+static void print_row(const options *o, const row_text *row, const bench_result *result, const bench_target *target) {
+    double bytes = least_tensors(o, target->op) * (double)target->bytes;
     double gbps = 1e-9 * bytes / result->median;
-    double copy_gbps = 1e-9 * bytes / result->copy_median;
+    double copy_gbps = 1e-9 * 2 * (double)target->bytes / result->copy_median;
+    const char *dtype = dtype_name(target->dtype);
     if (o->csv)
-        printf("%s,%s,%s,f32,%s,%s,%.6g,%.6g,%.0f,%.6g,%.6g,%.6g,%zu,%s\n", row->op, row->shape.text, row->axis, row->device,
-               row->variant, 1e3 * result->median, 1e3 * result->minimum, bytes, gbps, copy_gbps, gbps / copy_gbps,
-               result->samples, result->copy_name);
+        printf("%s,%s,%s,%s,%s,%s,%.6g,%.6g,%.0f,%.6g,%.6g,%.6g,%zu,%s,%s,%s\n", row->op, row->shape.text, row->axis, dtype,
+               row->device, row->variant, 1e3 * result->median, 1e3 * result->minimum, bytes, gbps, copy_gbps, gbps / copy_gbps,
+               result->samples, result->copy_name, row->activation, o->with_residual ? "yes" : "no");
     else
         printf("%-9s  %-16s  %4s  %-5s  %-20s  %10.4f  %10.4f  %8.2f  %8.2f  %6.3f  %7zu  %s\n", row->op, row->shape.text,
-               row->axis, "f32", row->variant, 1e3 * result->median, 1e3 * result->minimum, gbps, copy_gbps, gbps / copy_gbps,
+               row->axis, dtype, row->variant, 1e3 * result->median, 1e3 * result->minimum, gbps, copy_gbps, gbps / copy_gbps,
                result->samples, result->copy_name);
     fflush(stdout);
 }
@@ -73,21 +89,26 @@ static int run_target(const options *o, const session *s, bench_target *target, 
     TRY(s->info.kind == CLBN_DEVICE_CPU_PATH ? bench_open_cpu(target) : bench_open_opencl(target, s));
     TRY(bench_sample(target, o->seconds, &result));
     row_text row = describe(o, s, target->op, shape, &plan);
-    print_row(o, &row, &result, target->count);
+    print_row(o, &row, &result, target);
     return EXIT_DONE;
 }
 
-static int run_row(const options *o, const session *s, forward_mode op, const bench_shape *shape) {
+static int run_row(const options *o, const session *s, bench_op op, const bench_shape *shape) {
     char what[64 + sizeof(shape_text)];
-    bench_target target = {.op = op, .log = &s->log, .what = what};
+    bench_target target = {.op = op, .dtype = o->dtype, .residual = o->with_residual, .log = &s->log, .what = what};
     clbn_plan *plan = NULL;
     clbn_config config = clbn_config_preset(o->preset);
     snprintf(what, sizeof what, "--shape %s", array_shape(shape->rank, shape->dims).text);
     TRY(axis_channels(o, (file_ref){"", what}, shape->rank, shape->dims, &target.channels));
-    array_count(shape->rank, shape->dims, ARRAY_F32, &target.count); /* the option's parser has seen that it fits */
+    array_count(shape->rank, shape->dims, ARRAY_F64, &target.count); /* the option's parser has seen that it fits */
+    target.bytes = target.count * clbn_dtype_bytes(o->dtype);
+    target.real = o->dtype == CLBN_F64 ? CLBN_F64 : CLBN_F32;
     config.rank = shape->rank;
     config.dims = shape->dims;
     config.axis = o->axis;
+    config.dtype = o->dtype;
+    options_activation(o, &config);
+    config.residual = o->with_residual;
     clbn_status made = clbn_plan_create(s->device, &config, &plan);
     if (made != CLBN_SUCCESS) return fail_library(&s->log, made, what);
     target.plan = plan;
@@ -109,8 +130,10 @@ static int check_shapes(const options *o, const bench_shape *shapes, unsigned co
 }
 
 static int run_rows(const options *o, const session *s, const bench_shape *shapes, unsigned shape_count) {
-    const forward_mode *ops = o->op_count ? o->ops : default_ops;
+    const bench_op *ops = o->op_count ? o->ops : default_ops;
     unsigned op_count = o->op_count ? o->op_count : sizeof default_ops / sizeof *default_ops;
+    if (!o->csv && (o->activation != CLBN_IDENTITY || o->with_residual))
+        note("with the activation %s, %s residual", o->activation_text, o->with_residual ? "a" : "without a");
     if (!o->csv) note("device: %s, %s (%s)", s->info.name, s->info.device, kind_name(s->info.kind));
     print_head(o);
     for (unsigned i = 0; i < shape_count; i++)
@@ -125,6 +148,7 @@ int run_bench(const options *o) {
     s.log.quiet = o->csv;
     TRY(check_shapes(o, shapes, shape_count));
     int status = session_open(&s, o->device);
+    if (status == EXIT_DONE && o->dtype == CLBN_F64) status = session_need_fp64(&s, o->device, "--dtype f64");
     if (status == EXIT_DONE) status = run_rows(o, &s, shapes, shape_count);
     session_close(&s);
     return status;

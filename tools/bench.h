@@ -9,7 +9,7 @@
 
 #define BENCH_MAX_WAYS 12
 
-/* One shape and operation on one device, ready to run: way 0 is the operation, the others are ways to copy x to y. */
+/* One shape and operation on one device, ready to run: way 0 is the operation, the others are ways to copy the bytes of x. */
 typedef struct bench_target {
     unsigned ways;
     const char *names[BENCH_MAX_WAYS];
@@ -17,8 +17,11 @@ typedef struct bench_target {
     int (*run)(struct bench_target *target, unsigned way, size_t calls);
     void (*close)(struct bench_target *target);
     const clbn_plan *plan;
-    forward_mode op;
+    bench_op op;
+    clbn_dtype dtype, real; /* of tensors, and of what is per channel */
+    int residual;
     size_t count, channels; /* elements of x, and of what is per channel */
+    size_t bytes;           /* of x */
     const library_log *log;
     const char *what; /* for the error line */
     void *state;
@@ -28,12 +31,19 @@ typedef struct bench_target {
 int bench_open_cpu(bench_target *target);
 int bench_open_opencl(bench_target *target, const session *s);
 
-/* The buffers of a call. */
+/* The buffers of a call; the first are tensors. */
 enum {
     BENCH_X,
     BENCH_Y,
-    BENCH_GAMMA,
+    BENCH_DX,
+    BENCH_DY,
+    BENCH_RESIDUAL,
+    BENCH_DRESIDUAL,
+    BENCH_TENSORS,
+    BENCH_GAMMA = BENCH_TENSORS,
     BENCH_BETA,
+    BENCH_DGAMMA,
+    BENCH_DBETA,
     BENCH_RUNNING_MEAN,
     BENCH_RUNNING_VAR,
     BENCH_MEAN,
@@ -41,8 +51,12 @@ enum {
     BENCH_INV_STD,
     BENCH_BUFFERS
 };
-size_t bench_buffer_count(const bench_target *target, int buffer); /* in elements */
-void bench_fill(int buffer, float *values, size_t count);
+/* An array with what the buffer holds at first; data stays NULL where the operation has no use for it. */
+int bench_make(const bench_target *target, int buffer, array *a);
+size_t bench_bytes(const array *a);
+/* Where the operation writes what is shaped as x; so do the copies. */
+int bench_output(const bench_target *target);
+/* buffers: absent where bench_make gave none. */
 int bench_call(const bench_target *target, cl_command_queue queue, const clbn_buffer *buffers, size_t calls);
 
 typedef struct bench_result {

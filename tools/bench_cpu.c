@@ -20,50 +20,53 @@ typedef struct cpu_state {
 } cpu_state;
 
 /* Threads take blocks in turn; a block is a multiple of a cache line, so that stores of whole vectors are aligned. */
-#define BLOCK ((size_t)1 << 16)
+#define BLOCK_BYTES ((size_t)1 << 18)
 
-typedef void (*copy_block)(float *to, const float *from, size_t count);
+typedef void (*copy_block)(char *to, const char *from, size_t bytes);
 
-static void block_memcpy(float *to, const float *from, size_t count) {
-    memcpy(to, from, count * sizeof *to);
+static void block_memcpy(char *to, const char *from, size_t bytes) {
+    memcpy(to, from, bytes);
 }
 
-static void block_loop(float *to, const float *from, size_t count) {
+static void block_loop(char *to, const char *from, size_t bytes) {
 #pragma omp simd
-    for (size_t i = 0; i < count; i++) to[i] = from[i];
+    for (size_t i = 0; i < bytes; i++) to[i] = from[i];
 }
 
 #if HAVE_STREAM
 /* Stores that go past the cache spare the read of the line that is overwritten. */
-static void block_stream(float *to, const float *from, size_t count) {
-    size_t whole = count / 16 * 16;
-    for (size_t i = 0; i < whole; i += 16) {
-        __m128 a = _mm_loadu_ps(from + i), b = _mm_loadu_ps(from + i + 4);
-        __m128 c = _mm_loadu_ps(from + i + 8), d = _mm_loadu_ps(from + i + 12);
-        _mm_stream_ps(to + i, a);
-        _mm_stream_ps(to + i + 4, b);
-        _mm_stream_ps(to + i + 8, c);
-        _mm_stream_ps(to + i + 12, d);
+static void block_stream(char *to, const char *from, size_t bytes) {
+    size_t whole = bytes / 64 * 64;
+    for (size_t i = 0; i < whole; i += 64) {
+        const float *source = (const float *)(const void *)(from + i);
+        float *line = (float *)(void *)(to + i);
+        __m128 a = _mm_loadu_ps(source), b = _mm_loadu_ps(source + 4);
+        __m128 c = _mm_loadu_ps(source + 8), d = _mm_loadu_ps(source + 12);
+        _mm_stream_ps(line, a);
+        _mm_stream_ps(line + 4, b);
+        _mm_stream_ps(line + 8, c);
+        _mm_stream_ps(line + 12, d);
     }
-    for (size_t i = whole; i < count; i++) to[i] = from[i];
+    memcpy(to + whole, from + whole, bytes - whole);
     _mm_sfence();
 }
 
 /* The same with a cache line in one store. */
-__attribute__((target("avx512f"))) static void block_stream_wide(float *to, const float *from, size_t count) {
-    size_t whole = count / 16 * 16;
-    for (size_t i = 0; i < whole; i += 16) _mm512_stream_ps(to + i, _mm512_loadu_ps(from + i));
-    for (size_t i = whole; i < count; i++) to[i] = from[i];
+__attribute__((target("avx512f"))) static void block_stream_wide(char *to, const char *from, size_t bytes) {
+    size_t whole = bytes / 64 * 64;
+    for (size_t i = 0; i < whole; i += 64)
+        _mm512_stream_ps((float *)(void *)(to + i), _mm512_loadu_ps((const float *)(const void *)(from + i)));
+    memcpy(to + whole, from + whole, bytes - whole);
     _mm_sfence();
 }
 #endif
 
-static void copy_threaded(copy_block block, float *to, const float *from, size_t count) {
-    size_t blocks = (count + BLOCK - 1) / BLOCK;
+static void copy_threaded(copy_block block, char *to, const char *from, size_t bytes) {
+    size_t blocks = (bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
 #pragma omp parallel for schedule(static)
     for (size_t b = 0; b < blocks; b++) {
-        size_t begin = b * BLOCK;
-        block(to + begin, from + begin, count - begin < BLOCK ? count - begin : BLOCK);
+        size_t begin = b * BLOCK_BYTES;
+        block(to + begin, from + begin, bytes - begin < BLOCK_BYTES ? bytes - begin : BLOCK_BYTES);
     }
 }
 
@@ -71,26 +74,26 @@ enum { WAY_OP, WAY_MEMCPY, WAY_THREADS_MEMCPY, WAY_THREADS_LOOP, WAY_THREADS_STR
 
 static int run_cpu(bench_target *target, unsigned way, size_t calls) {
     cpu_state *state = target->state;
-    float *y = state->arrays[BENCH_Y].data;
-    const float *x = state->arrays[BENCH_X].data;
+    char *y = state->arrays[bench_output(target)].data;
+    const char *x = state->arrays[BENCH_X].data;
     if (way == WAY_OP) return bench_call(target, NULL, state->buffers, calls);
     for (size_t i = 0; i < calls; i++) {
         switch (way) {
         case WAY_MEMCPY:
-            memcpy(y, x, target->count * sizeof *y);
+            memcpy(y, x, target->bytes);
             break;
         case WAY_THREADS_MEMCPY:
-            copy_threaded(block_memcpy, y, x, target->count);
+            copy_threaded(block_memcpy, y, x, target->bytes);
             break;
         case WAY_THREADS_LOOP:
-            copy_threaded(block_loop, y, x, target->count);
+            copy_threaded(block_loop, y, x, target->bytes);
             break;
 #if HAVE_STREAM
         case WAY_THREADS_STREAM:
-            copy_threaded(block_stream, y, x, target->count);
+            copy_threaded(block_stream, y, x, target->bytes);
             break;
         case WAY_THREADS_STREAM_WIDE:
-            copy_threaded(block_stream_wide, y, x, target->count);
+            copy_threaded(block_stream_wide, y, x, target->bytes);
             break;
 #endif
         default:
@@ -127,9 +130,7 @@ int bench_open_cpu(bench_target *target) {
     target->ways = count_ways();
     memcpy(target->names, names, sizeof names);
     for (int i = 0; i < BENCH_BUFFERS; i++) {
-        size_t count = bench_buffer_count(target, i);
-        TRY(array_make(&state->arrays[i], (file_ref){"", target->what}, ARRAY_F32, 1, &count));
-        bench_fill(i, state->arrays[i].data, count);
+        TRY(bench_make(target, i, &state->arrays[i]));
         state->buffers[i] = clbn_host(state->arrays[i].data);
     }
     return EXIT_DONE;

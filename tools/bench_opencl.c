@@ -9,33 +9,34 @@
 #include "bench.h"
 #include "progress.h"
 
-/* T and W (floats in a T) are set by the build. The items of copy_strided take turns; an item of copy_chunks walks one piece,
+/* T is set by the build, n counts bytes. The items of copy_strided take turns; an item of copy_chunks walks one piece,
  * which suits CPU devices, where an item is a loop on a core. The first item takes what is no whole vector. Without the
  * built-in function that PAST_CACHE asks for the program is empty, and the way is left out. */
-static const char source[] = "#if !defined(PAST_CACHE)\n"
-                             "#define STORE(p, v) *(p) = (v)\n"
-                             "#elif defined(__has_builtin)\n"
-                             "#if __has_builtin(__builtin_nontemporal_store)\n"
-                             "#define STORE(p, v) __builtin_nontemporal_store(v, p)\n"
-                             "#endif\n"
-                             "#endif\n"
-                             "#if defined(STORE)\n"
-                             "void copy_rest(__global const T *x, __global T *y, ulong n) {\n"
-                             "    __global const float *a = (__global const float *)x;\n"
-                             "    __global float *b = (__global float *)y;\n"
-                             "    if (get_global_id(0) == 0) for (ulong i = n / W * W; i < n; i++) b[i] = a[i];\n"
-                             "}\n"
-                             "__kernel void copy_strided(__global const T *restrict x, __global T *restrict y, ulong n) {\n"
-                             "    for (ulong i = get_global_id(0); i < n / W; i += get_global_size(0)) STORE(y + i, x[i]);\n"
-                             "    copy_rest(x, y, n);\n"
-                             "}\n"
-                             "__kernel void copy_chunks(__global const T *restrict x, __global T *restrict y, ulong n) {\n"
-                             "    ulong per = (n / W + get_global_size(0) - 1) / get_global_size(0);\n"
-                             "    ulong begin = min(per * get_global_id(0), n / W), end = min(begin + per, n / W);\n"
-                             "    for (ulong i = begin; i < end; i++) STORE(y + i, x[i]);\n"
-                             "    copy_rest(x, y, n);\n"
-                             "}\n"
-                             "#endif\n";
+static const char source[] =
+    "#if !defined(PAST_CACHE)\n"
+    "#define STORE(p, v) *(p) = (v)\n"
+    "#elif defined(__has_builtin)\n"
+    "#if __has_builtin(__builtin_nontemporal_store)\n"
+    "#define STORE(p, v) __builtin_nontemporal_store(v, p)\n"
+    "#endif\n"
+    "#endif\n"
+    "#if defined(STORE)\n"
+    "void copy_rest(__global const T *x, __global T *y, ulong n) {\n"
+    "    __global const uchar *a = (__global const uchar *)x;\n"
+    "    __global uchar *b = (__global uchar *)y;\n"
+    "    if (get_global_id(0) == 0) for (ulong i = n - n % sizeof(T); i < n; i++) b[i] = a[i];\n"
+    "}\n"
+    "__kernel void copy_strided(__global const T *restrict x, __global T *restrict y, ulong n) {\n"
+    "    for (ulong i = get_global_id(0); i < n / sizeof(T); i += get_global_size(0)) STORE(y + i, x[i]);\n"
+    "    copy_rest(x, y, n);\n"
+    "}\n"
+    "__kernel void copy_chunks(__global const T *restrict x, __global T *restrict y, ulong n) {\n"
+    "    ulong all = n / sizeof(T), per = (all + get_global_size(0) - 1) / get_global_size(0);\n"
+    "    ulong begin = min(per * get_global_id(0), all), end = min(begin + per, all);\n"
+    "    for (ulong i = begin; i < end; i++) STORE(y + i, x[i]);\n"
+    "    copy_rest(x, y, n);\n"
+    "}\n"
+    "#endif\n";
 
 typedef enum spread {
     ITEM_PER_VECTOR,
@@ -46,15 +47,15 @@ typedef enum spread {
 static const struct {
     const char *name;
     const char *options;
-    size_t width; /* W */
+    size_t bytes; /* of T */
     spread spread;
 } kernels[] = {
-    {"kernel-float", "-DT=float -DW=1", 1, ITEM_PER_VECTOR},
-    {"kernel-float4", "-DT=float4 -DW=4", 4, ITEM_PER_VECTOR},
-    {"kernel-float16", "-DT=float16 -DW=16", 16, ITEM_PER_VECTOR},
-    {"kernel-float4-strided", "-DT=float4 -DW=4", 4, ITEMS_PER_UNIT},
-    {"kernel-chunks", "-DT=float16 -DW=16", 16, ITEM_PER_UNIT},
-    {"kernel-chunks-past-cache", "-DT=float16 -DW=16 -DPAST_CACHE", 16, ITEM_PER_UNIT},
+    {"kernel-float", "-DT=float", 4, ITEM_PER_VECTOR},
+    {"kernel-float4", "-DT=float4", 16, ITEM_PER_VECTOR},
+    {"kernel-float16", "-DT=float16", 64, ITEM_PER_VECTOR},
+    {"kernel-float4-strided", "-DT=float4", 16, ITEMS_PER_UNIT},
+    {"kernel-chunks", "-DT=float16", 64, ITEM_PER_UNIT},
+    {"kernel-chunks-past-cache", "-DT=float16 -DPAST_CACHE", 64, ITEM_PER_UNIT},
 };
 #define KERNEL_COUNT (sizeof kernels / sizeof *kernels)
 #define LOCAL_SIZE   256
@@ -84,10 +85,11 @@ static int run_opencl(bench_target *target, unsigned way, size_t calls) {
         calls = 0;
     }
     for (size_t i = 0; i < calls && error == CL_SUCCESS; i++)
-        error = way == WAY_ENQUEUE_COPY ? clEnqueueCopyBuffer(state->queue, state->mems[BENCH_X], state->mems[BENCH_Y], 0, 0,
-                                                              target->count * sizeof(float), 0, NULL, NULL)
-                                        : clEnqueueNDRangeKernel(state->queue, state->kernels[way], 1, NULL, &state->global[way],
-                                                                 &state->local[way], 0, NULL, NULL);
+        error = way == WAY_ENQUEUE_COPY
+                    ? clEnqueueCopyBuffer(state->queue, state->mems[BENCH_X], state->mems[bench_output(target)], 0, 0,
+                                          target->bytes, 0, NULL, NULL)
+                    : clEnqueueNDRangeKernel(state->queue, state->kernels[way], 1, NULL, &state->global[way], &state->local[way],
+                                             0, NULL, NULL);
     if (error == CL_SUCCESS) error = clFinish(state->queue);
     return check_cl(target, error, target->names[way]);
 }
@@ -107,14 +109,13 @@ static void close_opencl(bench_target *target) {
 
 static int make_buffer(bench_target *target, opencl_state *state, int buffer) {
     cl_int error;
-    size_t count = bench_buffer_count(target, buffer);
     array values = {0};
-    TRY(array_make(&values, (file_ref){"", target->what}, ARRAY_F32, 1, &count));
-    bench_fill(buffer, values.data, count);
-    state->mems[buffer] = clCreateBuffer(state->context, CL_MEM_READ_WRITE, count * sizeof(float), NULL, &error);
+    TRY(bench_make(target, buffer, &values));
+    if (!values.data) return EXIT_DONE;
+    state->mems[buffer] = clCreateBuffer(state->context, CL_MEM_READ_WRITE, bench_bytes(&values), NULL, &error);
     if (error == CL_SUCCESS)
-        error = clEnqueueWriteBuffer(state->queue, state->mems[buffer], CL_TRUE, 0, count * sizeof(float), values.data, 0, NULL,
-                                     NULL);
+        error =
+            clEnqueueWriteBuffer(state->queue, state->mems[buffer], CL_TRUE, 0, bench_bytes(&values), values.data, 0, NULL, NULL);
     array_free(&values);
     state->buffers[buffer] = clbn_mem(state->mems[buffer], 0);
     return check_cl(target, error, "making a buffer");
@@ -124,7 +125,7 @@ static int make_buffer(bench_target *target, opencl_state *state, int buffer) {
 static cl_kernel make_kernel(bench_target *target, opencl_state *state, size_t i) {
     cl_int error;
     const char *text = source;
-    cl_ulong count = target->count;
+    cl_ulong bytes = target->bytes;
     state->programs[i] = clCreateProgramWithSource(state->context, 1, &text, NULL, &error);
     if (error != CL_SUCCESS) return NULL;
     if (clBuildProgram(state->programs[i], 1, &state->device, kernels[i].options, NULL, NULL) != CL_SUCCESS) return NULL;
@@ -132,8 +133,8 @@ static cl_kernel make_kernel(bench_target *target, opencl_state *state, size_t i
         clCreateKernel(state->programs[i], kernels[i].spread == ITEM_PER_UNIT ? "copy_chunks" : "copy_strided", &error);
     if (error != CL_SUCCESS) return NULL;
     if (clSetKernelArg(kernel, 0, sizeof(cl_mem), &state->mems[BENCH_X]) == CL_SUCCESS &&
-        clSetKernelArg(kernel, 1, sizeof(cl_mem), &state->mems[BENCH_Y]) == CL_SUCCESS &&
-        clSetKernelArg(kernel, 2, sizeof count, &count) == CL_SUCCESS)
+        clSetKernelArg(kernel, 1, sizeof(cl_mem), &state->mems[bench_output(target)]) == CL_SUCCESS &&
+        clSetKernelArg(kernel, 2, sizeof bytes, &bytes) == CL_SUCCESS)
         return kernel;
     clReleaseKernel(kernel);
     return NULL;
@@ -147,7 +148,7 @@ static void add_kernel(bench_target *target, opencl_state *state, size_t i, cons
     size_t most = 0, local = LOCAL_SIZE, units = info->compute_units ? info->compute_units : 1, items = units;
     clGetKernelWorkGroupInfo(kernel, state->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
     if (kernels[i].spread == ITEM_PER_UNIT || most < local) local = 1;
-    if (kernels[i].spread == ITEM_PER_VECTOR) items = target->count / kernels[i].width + 1;
+    if (kernels[i].spread == ITEM_PER_VECTOR) items = target->bytes / kernels[i].bytes + 1;
     if (kernels[i].spread == ITEMS_PER_UNIT) items = units * 8 * local;
     unsigned way = target->ways++;
     state->kernels[way] = kernel;

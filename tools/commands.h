@@ -8,6 +8,7 @@
 #include "options.h"
 
 int run_normalize(const options *o);
+int run_backward(const options *o);
 int run_moments(const options *o);
 int run_devices(const options *o);
 int run_bench(const options *o);

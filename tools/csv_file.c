@@ -211,17 +211,16 @@ static int needs_quotes(const char *name) {
     return strpbrk(name, ",\"\r\n") || strchr(" \t", name[0]) || strchr(" \t", name[length - 1]);
 }
 
-static void write_value(FILE *stream, float value) {
+static void write_value(FILE *stream, double value) {
     if (isnan(value))
         fputs("nan", stream); /* printf would show the sign of some */
     else
-        fprintf(stream, "%.9g", (double)value);
+        fprintf(stream, "%.9g", value);
 }
 
 int csv_file_write(FILE *stream, const array *a) {
     size_t rows = a->rank == 1 ? 1 : a->dims[0];
     size_t columns = a->dims[a->rank - 1];
-    const float *values = a->data;
     for (size_t c = 0; a->names && c < columns; c++) {
         if (c) fputc(',', stream);
         if (needs_quotes(a->names[c]))
@@ -233,10 +232,10 @@ int csv_file_write(FILE *stream, const array *a) {
     for (size_t r = 0; r < rows && !ferror(stream); r++) {
         for (size_t c = 0; c < columns; c++) {
             if (c) fputc(',', stream);
-            write_value(stream, values[r * columns + c]);
+            write_value(stream, array_get(a, r * columns + c));
         }
         fputc('\n', stream);
-        progress_step((r + 1) * columns * sizeof *values);
+        progress_step((r + 1) * columns * array_type_bytes(a->type));
     }
     return ferror(stream);
 }

@@ -16,7 +16,7 @@ int csv_file_read(FILE *stream, file_ref file, size_t file_bytes, array *a);
 /* Whether the shape can be written: 2-D, or 1-D as one row, with at least a column, and a row or names. */
 int csv_file_can_hold(unsigned rank, const size_t *dims, int has_names);
 
-/* Write float32 values with nine digits, as many as tell any two floats apart; nonzero where the stream fails. */
+/* Write values of any type with nine digits, as many as tell any two floats apart; nonzero where the stream fails. */
 int csv_file_write(FILE *stream, const array *a);
 
 #endif

@@ -47,13 +47,24 @@ int file_read(file_ref file, array *a) {
     return status;
 }
 
-int file_read_per_channel(file_ref file, size_t channels, array *a) {
+int file_read_per_channel(file_ref file, size_t channels, array_type type, array *a) {
     TRY(file_read(file, a));
     int status = EXIT_DONE;
     if (a->count != channels)
         status = fail_input("%s%s%s: holds %zu values (%s), needs %zu, one a channel", REF(file), a->count,
                             array_shape(a->rank, a->dims).text, channels);
-    if (status == EXIT_DONE) status = array_to_float(a, file);
+    if (status == EXIT_DONE) status = array_convert(a, file, type);
+    if (status != EXIT_DONE) array_free(a);
+    return status;
+}
+
+int file_read_as_x(file_ref file, const array *x, file_ref x_file, array *a) {
+    TRY(file_read(file, a));
+    int status = EXIT_DONE;
+    if (a->rank != x->rank || memcmp(a->dims, x->dims, x->rank * sizeof *x->dims) != 0)
+        status = fail_input("%s%s%s: has the shape %s, needs %s, that of %s%s%s", REF(file), array_shape(a->rank, a->dims).text,
+                            array_shape(x->rank, x->dims).text, REF(x_file));
+    if (status == EXIT_DONE) status = array_convert(a, file, x->type);
     if (status != EXIT_DONE) array_free(a);
     return status;
 }

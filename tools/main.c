@@ -12,6 +12,8 @@ static int dispatch(const options *o) {
     switch (o->command) {
     case COMMAND_NORMALIZE:
         return run_normalize(o);
+    case COMMAND_BACKWARD:
+        return run_backward(o);
     case COMMAND_MOMENTS:
         return run_moments(o);
     case COMMAND_DEVICES:

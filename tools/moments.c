@@ -6,11 +6,9 @@
 #include <unistd.h>
 
 #include "commands.h"
-#include "files.h"
-#include "output.h"
 #include "progress.h"
+#include "results.h"
 #include "table.h"
-#include "work.h"
 
 typedef struct moments {
     work work;
@@ -23,6 +21,7 @@ typedef struct moments {
 
 static void print_table(const moments *m, const options *o) {
     const array *x = &m->work.x;
+    int digits = m->mean.type == ARRAY_F64 ? 17 : 9;
     int named = x->names && (o->axis == 1 || o->axis == -1);
     table t;
     table_begin(&t, named ? "rlrr" : "rrr");
@@ -33,33 +32,32 @@ static void print_table(const moments *m, const options *o) {
     for (size_t c = 0; c < m->work.channels; c++) {
         table_cell(&t, "%zu", c);
         if (named) table_cell(&t, "%s", x->names[c]);
-        table_cell(&t, "%.9g", (double)((const float *)m->mean.data)[c]);
-        table_cell(&t, "%.9g", (double)((const float *)m->var.data)[c]);
+        table_cell(&t, "%.*g", digits, array_get(&m->mean, c));
+        table_cell(&t, "%.*g", digits, array_get(&m->var, c));
     }
     table_end(&t, isatty(STDOUT_FILENO) ? TERMINAL_ROWS : 0);
 }
 
 static int measure(moments *m, const options *o) {
-    file_ref mean_file = {"--mean-out", o->mean_out};
-    file_ref var_file = {"--var-out", o->var_out};
-    TRY(output_add(&m->outputs, mean_file.option, mean_file.path));
-    TRY(output_add(&m->outputs, var_file.option, var_file.path));
-    TRY(work_read(&m->work, o));
-    size_t channels = m->work.channels;
-    if (o->mean_out) TRY(file_check_shape(mean_file, 1, &channels, 0));
-    if (o->var_out) TRY(file_check_shape(var_file, 1, &channels, 0));
-    TRY(make_per_channel(&m->mean, m->work.file, channels, NAN)); /* what a batch without values has */
-    TRY(make_per_channel(&m->var, m->work.file, channels, NAN));
-    TRY(work_plan(&m->work, o));
-    clbn_moments_args args = {.x = clbn_host(m->work.x.data), .mean = clbn_host(m->mean.data), .var = clbn_host(m->var.data)};
+    work *w = &m->work;
+    const result results[] = {
+        {{"--mean-out", o->mean_out}, RESULT_PER_CHANNEL, &m->mean},
+        {{"--var-out", o->var_out}, RESULT_PER_CHANNEL, &m->var},
+    };
+    const size_t count = sizeof results / sizeof *results;
+    TRY(results_open(results, count, &m->outputs));
+    TRY(work_read(w, o));
+    TRY(results_check(results, count, w));
+    TRY(make_per_channel(w, &m->mean, w->file, NAN)); /* what a batch without values has */
+    TRY(make_per_channel(w, &m->var, w->file, NAN));
+    TRY(work_plan(w, o));
+    clbn_moments_args args = {.x = clbn_host(w->x.data), .mean = clbn_host(m->mean.data), .var = clbn_host(m->var.data)};
     double begin = now_seconds();
-    clbn_status status = clbn_moments(m->work.plan, NULL, &args, 0, NULL, NULL);
+    clbn_status status = clbn_moments(w->plan, NULL, &args, 0, NULL, NULL);
     double seconds = now_seconds() - begin;
-    if (status != CLBN_SUCCESS) return fail_library(&m->work.session.log, status, m->work.file.path);
-    TRY(output_write(&m->outputs, mean_file.option, &m->mean));
-    TRY(output_write(&m->outputs, var_file.option, &m->var));
-    TRY(output_commit(&m->outputs));
-    work_note(&m->work, seconds);
+    if (status != CLBN_SUCCESS) return fail_library(&w->session.log, status, w->file.path);
+    TRY(results_write(results, count, w, &m->outputs));
+    work_note(w, seconds);
     if (!o->mean_out && !o->var_out) print_table(m, o);
     return EXIT_DONE;
 }

@@ -4,121 +4,90 @@
  * large batch is held once.
  */
 #include <math.h>
-#include <stddef.h>
 
 #include "commands.h"
-#include "files.h"
-#include "output.h"
 #include "progress.h"
-#include "work.h"
+#include "results.h"
 
-/* What a call holds per channel; data stays NULL where it is not needed. */
+/* What a call gives beside Y; data stays NULL where it is not asked for. */
 typedef struct forward {
     work work;
-    array gamma, beta, running_mean, running_var;
     array mean, var, inv_std;
     output_set outputs;
 } forward;
 
-static const struct {
-    const char *option;
-    size_t path;  /* in options */
-    size_t array; /* in forward */
-} results[] = {
-    {"-o", offsetof(options, y), offsetof(forward, work.x)},
-    {"--mean-out", offsetof(options, mean_out), offsetof(forward, mean)},
-    {"--var-out", offsetof(options, var_out), offsetof(forward, var)},
-    {"--inv-std-out", offsetof(options, inv_std_out), offsetof(forward, inv_std)},
-    {"--running-mean-out", offsetof(options, running_mean_out), offsetof(forward, running_mean)},
-    {"--running-var-out", offsetof(options, running_var_out), offsetof(forward, running_var)},
-};
-#define RESULT_COUNT (sizeof results / sizeof *results)
-
-static const char *result_path(const options *o, size_t i) {
-    return *(const char *const *)((const char *)o + results[i].path);
+static int make_if_asked(const work *w, const char *option, const char *path, double value, array *a) {
+    return path && !a->data ? make_per_channel(w, a, (file_ref){option, path}, value) : EXIT_DONE;
 }
 
-static const array *result_array(const forward *f, size_t i) {
-    return (const array *)((const char *)f + results[i].array);
+/* The factor of (x - mean), which inference's outputs have without a batch, too. */
+static double factor(const options *o, double var) {
+    double divisor = o->epsilon_rule == CLBN_EPSILON_OUTSIDE ? sqrt(var) + o->epsilon : sqrt(var + o->epsilon);
+    return divisor == 0 ? 0 : 1 / divisor;
 }
 
-static int add_outputs(forward *f, const options *o) {
-    for (size_t i = 0; i < RESULT_COUNT; i++) TRY(output_add(&f->outputs, results[i].option, result_path(o, i)));
-    return EXIT_DONE;
-}
-
-static int check_shapes(const forward *f, const options *o) {
-    const array *x = &f->work.x;
-    for (size_t i = 0; i < RESULT_COUNT; i++) {
-        file_ref file = {results[i].option, result_path(o, i)};
-        if (!file.path) continue;
-        if (result_array(f, i) == x)
-            TRY(file_check_shape(file, x->rank, x->dims, x->names != NULL));
-        else
-            TRY(file_check_shape(file, 1, &f->work.channels, 0));
+/* Running statistics are made where the user gives none and asks for the updated ones. A batch without values has no
+ * statistics of its own: the library leaves the arrays as they are made here. */
+static int make_statistics(forward *f, const options *o) {
+    work *w = &f->work;
+    TRY(make_if_asked(w, "--running-mean-out", o->running_mean_out, 0, &w->running_mean));
+    TRY(make_if_asked(w, "--running-var-out", o->running_var_out, 1, &w->running_var));
+    TRY(make_if_asked(w, "--mean-out", o->mean_out, NAN, &f->mean));
+    TRY(make_if_asked(w, "--var-out", o->var_out, NAN, &f->var));
+    TRY(make_if_asked(w, "--inv-std-out", o->inv_std_out, NAN, &f->inv_std));
+    for (size_t c = 0; c < w->channels && o->mode == MODE_INFERENCE; c++) {
+        double var = array_get(&w->running_var, c);
+        if (f->mean.data) array_put(&f->mean, c, array_get(&w->running_mean, c));
+        if (f->var.data) array_put(&f->var, c, var);
+        if (f->inv_std.data) array_put(&f->inv_std, c, factor(o, var));
     }
     return EXIT_DONE;
-}
-
-static int read_if_named(const char *option, const char *path, size_t channels, array *a) {
-    return path ? file_read_per_channel((file_ref){option, path}, channels, a) : EXIT_DONE;
-}
-
-/* Running statistics are made where the user gives none and asks for the updated ones. */
-static int make_if_asked(const char *option, const char *path, size_t channels, float value, array *a) {
-    return path && !a->data ? make_per_channel(a, (file_ref){option, path}, channels, value) : EXIT_DONE;
-}
-
-static int read_inputs(forward *f, const options *o) {
-    TRY(work_read(&f->work, o));
-    TRY(check_shapes(f, o));
-    size_t channels = f->work.channels;
-    TRY(read_if_named("--gamma", o->gamma, channels, &f->gamma));
-    TRY(read_if_named("--beta", o->beta, channels, &f->beta));
-    TRY(read_if_named("--running-mean", o->running_mean, channels, &f->running_mean));
-    TRY(read_if_named("--running-var", o->running_var, channels, &f->running_var));
-    TRY(make_if_asked("--running-mean-out", o->running_mean_out, channels, 0, &f->running_mean));
-    TRY(make_if_asked("--running-var-out", o->running_var_out, channels, 1, &f->running_var));
-    /* A batch without values has no statistics of its own: the library leaves these as they are. */
-    TRY(make_if_asked("--mean-out", o->mean_out, channels, NAN, &f->mean));
-    TRY(make_if_asked("--var-out", o->var_out, channels, NAN, &f->var));
-    for (size_t c = 0; c < channels && o->mode == MODE_INFERENCE; c++) {
-        if (f->mean.data) ((float *)f->mean.data)[c] = ((const float *)f->running_mean.data)[c];
-        if (f->var.data) ((float *)f->var.data)[c] = ((const float *)f->running_var.data)[c];
-    }
-    return make_if_asked("--inv-std-out", o->inv_std_out, channels, NAN, &f->inv_std);
 }
 
 /* The call itself, and its time. Inference needs a y even where only the statistics are asked for. */
 static int call(forward *f, const options *o, double *seconds) {
+    const work *w = &f->work;
     int training = o->mode == MODE_TRAINING;
     clbn_buffer nothing = clbn_host(NULL);
-    clbn_forward_args args = {.x = clbn_host(f->work.x.data),
-                              .y = o->y || !training ? clbn_host(f->work.x.data) : nothing,
-                              .gamma = clbn_host(f->gamma.data),
-                              .beta = clbn_host(f->beta.data),
-                              .running_mean = !training || o->running_mean_out ? clbn_host(f->running_mean.data) : nothing,
-                              .running_var = !training || o->running_var_out ? clbn_host(f->running_var.data) : nothing,
+    clbn_forward_args args = {.x = clbn_host(w->x.data),
+                              .y = o->y || !training ? clbn_host(w->x.data) : nothing,
+                              .gamma = clbn_host(w->gamma.data),
+                              .beta = clbn_host(w->beta.data),
+                              .running_mean = !training || o->running_mean_out ? clbn_host(w->running_mean.data) : nothing,
+                              .running_var = !training || o->running_var_out ? clbn_host(w->running_var.data) : nothing,
                               .saved_mean = clbn_host(f->mean.data),
                               .saved_var = clbn_host(f->var.data),
                               .saved_inv_std = clbn_host(f->inv_std.data),
+                              .residual = clbn_host(w->residual.data),
                               .update_weight = o->update_weight};
     double begin = now_seconds();
-    clbn_status status = training ? clbn_forward_training(f->work.plan, NULL, &args, 0, NULL, NULL)
-                                  : clbn_forward_inference(f->work.plan, NULL, &args, 0, NULL, NULL);
+    clbn_status status = training ? clbn_forward_training(w->plan, NULL, &args, 0, NULL, NULL)
+                                  : clbn_forward_inference(w->plan, NULL, &args, 0, NULL, NULL);
     *seconds = now_seconds() - begin;
-    return status == CLBN_SUCCESS ? EXIT_DONE : fail_library(&f->work.session.log, status, f->work.file.path);
+    return status == CLBN_SUCCESS ? EXIT_DONE : fail_library(&w->session.log, status, w->file.path);
 }
 
 static int normalize(forward *f, const options *o) {
+    work *w = &f->work;
+    const result results[] = {
+        {{"-o", o->y}, RESULT_AS_X, &w->x},
+        {{"--mean-out", o->mean_out}, RESULT_PER_CHANNEL, &f->mean},
+        {{"--var-out", o->var_out}, RESULT_PER_CHANNEL, &f->var},
+        {{"--inv-std-out", o->inv_std_out}, RESULT_PER_CHANNEL, &f->inv_std},
+        {{"--running-mean-out", o->running_mean_out}, RESULT_PER_CHANNEL, &w->running_mean},
+        {{"--running-var-out", o->running_var_out}, RESULT_PER_CHANNEL, &w->running_var},
+    };
+    const size_t count = sizeof results / sizeof *results;
     double seconds;
-    TRY(add_outputs(f, o));
-    TRY(read_inputs(f, o));
-    TRY(work_plan(&f->work, o));
+    TRY(results_open(results, count, &f->outputs));
+    TRY(work_read(w, o));
+    TRY(results_check(results, count, w));
+    TRY(work_read_inputs(w, o));
+    TRY(make_statistics(f, o));
+    TRY(work_plan(w, o));
     TRY(call(f, o, &seconds));
-    for (size_t i = 0; i < RESULT_COUNT; i++) TRY(output_write(&f->outputs, results[i].option, result_array(f, i)));
-    TRY(output_commit(&f->outputs));
-    work_note(&f->work, seconds);
+    TRY(results_write(results, count, w, &f->outputs));
+    work_note(w, seconds);
     return EXIT_DONE;
 }
 
@@ -127,7 +96,8 @@ int run_normalize(const options *o) {
     int status = normalize(&f, o);
     output_close(&f.outputs);
     work_close(&f.work);
-    array *arrays[] = {&f.gamma, &f.beta, &f.running_mean, &f.running_var, &f.mean, &f.var, &f.inv_std};
-    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) array_free(arrays[i]);
+    array_free(&f.mean);
+    array_free(&f.var);
+    array_free(&f.inv_std);
     return status;
 }

@@ -4,22 +4,22 @@
  */
 #include "option_values.h"
 
+#include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "number.h"
 
-/* A word and what it stands for; WORD_LATER stands for what is not supported yet. */
+/* A word and what it stands for. */
 typedef struct word {
     const char *text;
     int value;
 } word;
-#define WORD_LATER (-2)
 
 static int parse_word(const char *option, const char *text, const word *words, size_t count, const char *needs, int *value) {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(text, words[i].text) != 0) continue;
-        if (words[i].value == WORD_LATER) return fail_later("%s %s", option, text);
         *value = words[i].value;
         return EXIT_DONE;
     }
@@ -71,7 +71,10 @@ int parse_preset(options *o, const char *option, const char *text) {
 }
 
 int parse_epsilon(options *o, const char *option, const char *text) {
-    return parse_range(option, text, 0, INFINITY, "a finite number from 0 on", &o->epsilon);
+    const char *needs = "a number from 0 on that float32 holds: 0, or 1.2e-38 to 3.4e38";
+    TRY(parse_range(option, text, 0, (double)FLT_MAX, needs, &o->epsilon));
+    if (o->epsilon != 0 && o->epsilon < (double)FLT_MIN) return fail_input("%s holds '%s', needs %s", option, text, needs);
+    return EXIT_DONE;
 }
 
 int parse_epsilon_rule(options *o, const char *option, const char *text) {
@@ -92,28 +95,52 @@ int parse_mode(options *o, const char *option, const char *text) {
     static const word words[] = {{"training", MODE_TRAINING}, {"inference", MODE_INFERENCE}};
     int mode = 0;
     TRY(PARSE_WORD(words, "training or inference", &mode));
-    o->mode = (forward_mode)mode;
+    o->mode = (run_mode)mode;
     return EXIT_DONE;
 }
 
+/* "6,0" and the like: two numbers, the first not above the second; infinities are fine, nan is not. */
+static int parse_bounds(options *o, const char *text) {
+    const char *comma = strchr(text, ',');
+    char *low = comma ? strndup(text, (size_t)(comma - text)) : NULL;
+    int good = low && number_to_double(low, &o->low) == NUMBER_OK && number_to_double(comma + 1, &o->high) == NUMBER_OK &&
+               o->low <= o->high;
+    free(low);
+    return good;
+}
+
 int parse_activation(options *o, const char *option, const char *text) {
-    static const char *const later[] = {"relu", "leaky-relu:", "clip:", "silu"};
-    (void)o;
-    if (strcmp(text, "identity") == 0) return EXIT_DONE;
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-        size_t length = strlen(later[i]);
-        if (strncmp(text, later[i], length) == 0 && (later[i][length - 1] == ':') == (text[length] != '\0'))
-            return fail_later("%s %s", option, text);
+    static const struct {
+        const char *word;
+        clbn_activation activation;
+    } plain[] = {{"identity", CLBN_IDENTITY}, {"relu", CLBN_RELU}, {"silu", CLBN_SILU}};
+    static const char leaky[] = "leaky-relu:", clip[] = "clip:";
+    o->activation_text = text;
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+        if (strcmp(text, plain[i].word) != 0) continue;
+        o->activation = plain[i].activation;
+        return EXIT_DONE;
+    }
+    if (strncmp(text, leaky, sizeof leaky - 1) == 0) {
+        o->activation = CLBN_LEAKY_RELU;
+        if (number_to_double(text + sizeof leaky - 1, &o->slope) == NUMBER_OK && fabs(o->slope) <= (double)FLT_MAX)
+            return EXIT_DONE;
+        return fail_input("%s holds '%s', needs a finite slope, such as leaky-relu:0.01", option, text);
+    }
+    if (strncmp(text, clip, sizeof clip - 1) == 0) {
+        o->activation = CLBN_CLIP;
+        if (parse_bounds(o, text + sizeof clip - 1)) return EXIT_DONE;
+        return fail_input("%s holds '%s', needs two numbers, the first not above the second, such as clip:0,6", option, text);
     }
     return fail_input("%s holds '%s', needs identity, relu, leaky-relu:SLOPE, clip:LOW,HIGH or silu", option, text);
 }
 
 int parse_op(options *o, const char *option, const char *text) {
-    static const word words[] = {{"training", MODE_TRAINING}, {"inference", MODE_INFERENCE}, {"backward", WORD_LATER}};
+    static const word words[] = {{"training", OP_TRAINING}, {"inference", OP_INFERENCE}, {"backward", OP_BACKWARD}};
     int op = 0;
     TRY(PARSE_WORD(words, "training, inference or backward", &op));
     if (o->op_count == BENCH_LIST_MAX) return fail_input("%s is given more than %d times", option, BENCH_LIST_MAX);
-    o->ops[o->op_count++] = (forward_mode)op;
+    o->ops[o->op_count++] = (bench_op)op;
     return EXIT_DONE;
 }
 
@@ -143,16 +170,18 @@ int parse_shape(options *o, const char *option, const char *text) {
 }
 
 int parse_dtype(options *o, const char *option, const char *text) {
-    static const word words[] = {{"f32", 0}, {"f16", WORD_LATER}, {"bf16", WORD_LATER}, {"f64", WORD_LATER}};
-    int dtype;
-    (void)o;
-    return PARSE_WORD(words, "f32, f16, bf16 or f64", &dtype);
+    static const word words[] = {{"f32", CLBN_F32}, {"f16", CLBN_F16}, {"bf16", CLBN_BF16}, {"f64", CLBN_F64}};
+    int dtype = 0;
+    TRY(PARSE_WORD(words, "f32, f16, bf16 or f64", &dtype));
+    o->dtype = (clbn_dtype)dtype;
+    return EXIT_DONE;
 }
 
 int parse_residual_flag(options *o, const char *option, const char *text) {
-    (void)o;
+    (void)option;
     (void)text;
-    return fail_later("%s", option);
+    o->with_residual = 1;
+    return EXIT_DONE;
 }
 
 int parse_seconds(options *o, const char *option, const char *text) {

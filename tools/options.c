@@ -15,16 +15,17 @@
 static const struct {
     const char *name;
     command command;
+    int files; /* how many it takes */
     const char *arguments;
     const char *help;
 } commands[] = {
-    {"normalize", COMMAND_NORMALIZE, "X -o Y", "the forward pass"},
-    {"backward", COMMAND_BACKWARD, "X DY", "the gradients (not supported yet)"},
-    {"moments", COMMAND_MOMENTS, "X", "mean and variance of each channel"},
-    {"devices", COMMAND_DEVICES, "", "what it can run on, and what it would choose"},
-    {"verify", COMMAND_VERIFY, "", "this machine's device against the CPU oracle (not supported yet)"},
-    {"bench", COMMAND_BENCH, "", "times, and bandwidth against the device's own copy"},
-    {"help", COMMAND_HELP, "", "this text"},
+    {"normalize", COMMAND_NORMALIZE, 1, "X -o Y", "the forward pass"},
+    {"backward", COMMAND_BACKWARD, 2, "X DY", "the gradients"},
+    {"moments", COMMAND_MOMENTS, 1, "X", "mean and variance of each channel"},
+    {"devices", COMMAND_DEVICES, 0, "", "what it can run on, and what it would choose"},
+    {"verify", COMMAND_VERIFY, 0, "", "this machine's device against the CPU oracle (not supported yet)"},
+    {"bench", COMMAND_BENCH, 0, "", "times, and bandwidth against the device's own copy"},
+    {"help", COMMAND_HELP, 0, "", "this text"},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 
@@ -59,8 +60,9 @@ static const option_row rows[] = {
     {"--beta", "F", RUNS, FIELD(beta), "shift, one value a channel (0)"},
     {"--running-mean", "F", RUNS, FIELD(running_mean), "running mean in (training: 0)"},
     {"--running-var", "F", RUNS, FIELD(running_var), "running variance in (training: 1)"},
-    {"--activation", "A", RUNS | COMMAND_BENCH, parse_activation, 0, 0, "identity; others are not supported yet"},
-    {"--residual", "F", RUNS, FIELD(residual), "added before the activation (not supported yet)"},
+    {"--activation", "A", RUNS | COMMAND_BENCH, parse_activation, 0, 0,
+     "identity, relu, leaky-relu:SLOPE, clip:LOW,HIGH, silu (identity)"},
+    {"--residual", "F", RUNS, FIELD(residual), "added before the activation (absent)"},
     {"--running-mean-out", "F", COMMAND_NORMALIZE, FIELD(running_mean_out), "the updated running mean to write"},
     {"--running-var-out", "F", COMMAND_NORMALIZE, FIELD(running_var_out), "the updated running variance to write"},
     {"--mean-out", "F", COMMAND_NORMALIZE | COMMAND_MOMENTS, FIELD(mean_out), "the mean that was used, to write"},
@@ -70,10 +72,10 @@ static const option_row rows[] = {
     {"--dgamma", "F", COMMAND_BACKWARD, FIELD(dgamma), "the gradient of gamma to write"},
     {"--dbeta", "F", COMMAND_BACKWARD, FIELD(dbeta), "the gradient of beta to write"},
     {"--dresidual", "F", COMMAND_BACKWARD, FIELD(dresidual), "the gradient of the residual to write"},
-    {"--op", "O", COMMAND_BENCH, parse_op, 0, 1, "training or inference; may be given again (both)"},
+    {"--op", "O", COMMAND_BENCH, parse_op, 0, 1, "training, inference or backward; may be given again (all)"},
     {"--shape", "S", COMMAND_BENCH, parse_shape, 0, 1, "as 32x64x56x56; may be given again (that, 65536x256)"},
-    {"--dtype", "T", COMMAND_BENCH, parse_dtype, 0, 0, "f32; others are not supported yet"},
-    {"--residual", NULL, COMMAND_BENCH, parse_residual_flag, 0, 0, "with a residual (not supported yet)"},
+    {"--dtype", "T", COMMAND_BENCH, parse_dtype, 0, 0, "f32, f16, bf16 or f64 (f32)"},
+    {"--residual", NULL, COMMAND_BENCH, parse_residual_flag, 0, 0, "with a residual"},
     {"--seconds", "T", COMMAND_BENCH, parse_seconds, 0, 0, "for a row (0.5)"},
     {"--format", "F", COMMAND_BENCH, parse_format, 0, 0, "table or csv (table)"},
 };
@@ -83,6 +85,12 @@ static const char *command_name(command which) {
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (commands[i].command == which) return commands[i].name;
     return "";
+}
+
+static int command_files(command which) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (commands[i].command == which) return commands[i].files;
+    return 0;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- parse */
@@ -133,11 +141,16 @@ static int parse_option(state *s) {
 }
 
 static int parse_file(options *o, const char *path) {
-    int takes_x = o->command == COMMAND_NORMALIZE || o->command == COMMAND_MOMENTS;
-    if (!takes_x) return fail_input("'%s' is left over: %s takes no file", path, command_name(o->command));
-    if (o->x) return fail_input("'%s' is left over: %s takes one file, and has %s", path, command_name(o->command), o->x);
-    if (!*path) return fail_input("X is an empty name, needs a file");
-    o->x = path;
+    const char *name = command_name(o->command);
+    int takes = command_files(o->command);
+    if (takes == 0) return fail_input("'%s' is left over: %s takes no file", path, name);
+    if (takes == 1 && o->x) return fail_input("'%s' is left over: %s takes one file, and has %s", path, name, o->x);
+    if (o->dy) return fail_input("'%s' is left over: %s takes two files, and has %s and %s", path, name, o->x, o->dy);
+    if (!*path) return fail_input("%s is an empty name, needs a file", o->x ? "DY" : "X");
+    if (o->x)
+        o->dy = path;
+    else
+        o->x = path;
     return EXIT_DONE;
 }
 
@@ -175,10 +188,18 @@ static void apply_preset(options *o) {
     if (o->running_variance < 0) o->running_variance = (int)preset.running_variance;
 }
 
-static int check_normalize(const options *o) {
-    if (o->residual) return fail_later("--residual");
-    if (!o->y && !o->mean_out && !o->var_out && !o->inv_std_out && !o->running_mean_out && !o->running_var_out)
+static int check_outputs(const options *o) {
+    if (o->command == COMMAND_BACKWARD) {
+        if (!o->dx && !o->dgamma && !o->dbeta && !o->dresidual)
+            return fail_input("backward names no output: it needs --dx, --dgamma, --dbeta or --dresidual");
+        if (o->dresidual && !o->residual) return fail_input("--residual is absent: --dresidual needs it");
+    } else if (!o->y && !o->mean_out && !o->var_out && !o->inv_std_out && !o->running_mean_out && !o->running_var_out) {
         return fail_input("normalize names no output: it needs -o or one of the -out options");
+    }
+    return EXIT_DONE;
+}
+
+static int check_mode(const options *o) {
     if (o->mode == MODE_TRAINING) return EXIT_DONE;
     if (!o->running_mean) return fail_input("--running-mean is absent: --mode inference needs it");
     if (!o->running_var) return fail_input("--running-var is absent: --mode inference needs it");
@@ -188,10 +209,12 @@ static int check_normalize(const options *o) {
 }
 
 static int check(options *o) {
-    if ((o->command == COMMAND_NORMALIZE || o->command == COMMAND_MOMENTS) && !o->x)
-        return fail_input("X is absent: %s needs the file to read", command_name(o->command));
+    if ((o->command & ARRAYS) && !o->x) return fail_input("X is absent: %s needs the file to read", command_name(o->command));
+    if (o->command == COMMAND_BACKWARD && !o->dy) return fail_input("DY is absent: backward needs the gradient of Y to read");
     apply_preset(o);
-    return o->command == COMMAND_NORMALIZE ? check_normalize(o) : EXIT_DONE;
+    if (!(o->command & RUNS)) return EXIT_DONE;
+    TRY(check_outputs(o));
+    return check_mode(o);
 }
 
 static int find_command(const char *name, command *which) {
@@ -209,8 +232,9 @@ int options_parse(options *o, int argc, char **argv) {
     o->device = "auto";
     o->epsilon = o->update_weight = NAN;
     o->epsilon_rule = o->running_variance = -1;
+    o->activation_text = "identity";
     o->seconds = 0.5;
-    if (argc < 2) return fail_input("usage: clbn normalize|moments|devices|bench ...; 'clbn help' says more");
+    if (argc < 2) return fail_input("usage: clbn normalize|backward|moments|devices|bench ...; 'clbn help' says more");
     TRY(find_command(argv[1], &o->command));
     state s = {.o = o, .argc = argc, .at = 2, .argv = argv};
     if (o->command == COMMAND_HELP || o->command == COMMAND_VERSION) {
@@ -218,8 +242,7 @@ int options_parse(options *o, int argc, char **argv) {
         return EXIT_DONE;
     }
     if (argc > 2 && is_help(argv[2])) s.help = 1;
-    if (!s.help && (o->command == COMMAND_BACKWARD || o->command == COMMAND_VERIFY))
-        return fail_later("%s", command_name(o->command));
+    if (!s.help && o->command == COMMAND_VERIFY) return fail_later("%s", command_name(o->command));
     if (!s.help) TRY(parse_arguments(&s));
     if (s.help) {
         options_print_usage(o->command);
@@ -227,6 +250,13 @@ int options_parse(options *o, int argc, char **argv) {
         return EXIT_DONE;
     }
     return check(o);
+}
+
+void options_activation(const options *o, clbn_config *config) {
+    config->activation = o->activation;
+    config->slope = o->slope;
+    config->low = o->low;
+    config->high = o->high;
 }
 
 /* -------------------------------------------------------------------------------------------------------------- usage */

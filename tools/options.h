@@ -20,7 +20,9 @@ typedef enum command {
     COMMAND_VERSION = 128
 } command;
 
-typedef enum forward_mode { MODE_TRAINING = 0, MODE_INFERENCE = 1 } forward_mode;
+typedef enum run_mode { MODE_TRAINING = 0, MODE_INFERENCE = 1 } run_mode;
+
+typedef enum bench_op { OP_TRAINING = 0, OP_INFERENCE = 1, OP_BACKWARD = 2 } bench_op;
 
 typedef struct bench_shape {
     unsigned rank;
@@ -32,7 +34,7 @@ typedef struct bench_shape {
 /* The files an option names are NULL where it was not given. */
 typedef struct options {
     command command;
-    const char *x;
+    const char *x, *dy;
     const char *y;
     int axis, axis_given;
     const char *device;
@@ -41,21 +43,30 @@ typedef struct options {
     double update_weight;
     int epsilon_rule;     /* a clbn_epsilon_rule */
     int running_variance; /* a clbn_running_variance */
-    forward_mode mode;
+    run_mode mode;
+    clbn_activation activation;
+    double slope, low, high;
+    const char *activation_text; /* as it was given */
     const char *gamma, *beta;
     const char *running_mean, *running_var, *running_mean_out, *running_var_out;
     const char *mean_out, *var_out, *inv_std_out;
-    const char *residual, *dx, *dgamma, *dbeta, *dresidual; /* known, not supported yet */
-    forward_mode ops[BENCH_LIST_MAX];
+    const char *residual;
+    const char *dx, *dgamma, *dbeta, *dresidual;
+    bench_op ops[BENCH_LIST_MAX];
     unsigned op_count;
     bench_shape shapes[BENCH_LIST_MAX];
     unsigned shape_count;
+    clbn_dtype dtype;
+    int with_residual;
     double seconds;
     int csv;
 } options;
 
 /* Everything is checked that can be without a file. */
 int options_parse(options *o, int argc, char **argv);
+
+/* What --activation says, into a config. */
+void options_activation(const options *o, clbn_config *config);
 
 /* Of the command, or of all for COMMAND_HELP, to standard output. */
 void options_print_usage(command which);

@@ -39,6 +39,14 @@ void session_close(session *s) {
     s->device = NULL;
 }
 
+int session_need_fp64(session *s, const char *name, const char *what) {
+    if (s->info.has_fp64) return EXIT_DONE;
+    if (strcmp(name, "auto") != 0) return fail_run("--device %s: %s has no fp64, which %s needs", name, s->info.device, what);
+    if (!s->log.quiet) note("note: %s (%s) has no fp64, which %s needs; the CPU path serves", s->info.name, s->info.device, what);
+    session_close(s);
+    return session_open(s, "cpu");
+}
+
 int axis_channels(const options *o, file_ref file, unsigned rank, const size_t *dims, size_t *channels) {
     *channels = 1;
     if (o->axis == CLBN_AXIS_NONE) return EXIT_DONE;
@@ -52,28 +60,50 @@ int axis_channels(const options *o, file_ref file, unsigned rank, const size_t *
     return EXIT_DONE;
 }
 
-int make_per_channel(array *a, file_ref file, size_t channels, float value) {
-    TRY(array_make(a, file, ARRAY_F32, 1, &channels));
-    for (size_t c = 0; c < channels; c++) ((float *)a->data)[c] = value;
+int make_per_channel(const work *w, array *a, file_ref file, double value) {
+    TRY(array_make(a, file, w->real, 1, &w->channels));
+    for (size_t c = 0; c < w->channels; c++) array_put(a, c, value);
     return EXIT_DONE;
 }
 
 int work_read(work *w, const options *o) {
     w->file = (file_ref){"", o->x};
     TRY(file_read(w->file, &w->x));
-    if (w->x.type != ARRAY_F32) return fail_later("%s%s%s: X of type %s (needs <f4)", REF(w->file), array_type_name(w->x.type));
+    w->real = w->x.type == ARRAY_F64 ? ARRAY_F64 : ARRAY_F32;
     return axis_channels(o, w->file, w->x.rank, w->x.dims, &w->channels);
 }
 
+static int read_if_named(const work *w, const char *option, const char *path, array *a) {
+    return path ? file_read_per_channel((file_ref){option, path}, w->channels, w->real, a) : EXIT_DONE;
+}
+
+int work_read_inputs(work *w, const options *o) {
+    TRY(read_if_named(w, "--gamma", o->gamma, &w->gamma));
+    TRY(read_if_named(w, "--beta", o->beta, &w->beta));
+    TRY(read_if_named(w, "--running-mean", o->running_mean, &w->running_mean));
+    TRY(read_if_named(w, "--running-var", o->running_var, &w->running_var));
+    return o->residual ? file_read_as_x((file_ref){"--residual", o->residual}, &w->x, w->file, &w->residual) : EXIT_DONE;
+}
+
+static clbn_dtype dtype_of(array_type type) {
+    return type == ARRAY_F16 ? CLBN_F16 : type == ARRAY_F64 ? CLBN_F64 : CLBN_F32;
+}
+
 int work_plan(work *w, const options *o) {
+    char what[512];
+    snprintf(what, sizeof what, "%s of %s", w->file.path, array_type_name(w->x.type));
     TRY(session_open(&w->session, o->device));
+    if (w->x.type == ARRAY_F64) TRY(session_need_fp64(&w->session, o->device, what));
     clbn_config config = clbn_config_preset(o->preset);
     config.rank = w->x.rank;
     config.dims = w->x.dims;
     config.axis = o->axis;
+    config.dtype = dtype_of(w->x.type);
     config.epsilon = o->epsilon;
     config.epsilon_rule = (clbn_epsilon_rule)o->epsilon_rule;
     config.running_variance = (clbn_running_variance)o->running_variance;
+    options_activation(o, &config);
+    config.residual = w->residual.data != NULL;
     clbn_status status = clbn_plan_create(w->session.device, &config, &w->plan);
     return status == CLBN_SUCCESS ? EXIT_DONE : fail_library(&w->session.log, status, w->file.path);
 }
@@ -87,5 +117,6 @@ void work_note(const work *w, double seconds) {
 void work_close(work *w) {
     clbn_plan_destroy(w->plan);
     session_close(&w->session);
-    array_free(&w->x);
+    array *arrays[] = {&w->x, &w->gamma, &w->beta, &w->running_mean, &w->running_var, &w->residual};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) array_free(arrays[i]);
 }

@@ -19,10 +19,6 @@ void clbn_cpu_block_constants(cpu_work *work, size_t at) {
     b->dx_slope = fields[FIELD_DX_SLOPE] + at;
 }
 
-static clbn_cpu_activation activation_of(const clbn_plan *plan) {
-    return (clbn_cpu_activation){(int)plan->activation, plan->slope, plan->low, plan->high};
-}
-
 static void fetch(const cpu_work *work, clbn_slot slot, double *to) {
     clbn_cpu_fetch(work->call, slot, &work->piece, work->pitch, to);
 }
@@ -69,32 +65,32 @@ static bool needs_repack(const cpu_work *work) {
 
 static void write_mask(const cpu_work *work, const double *v) {
     const clbn_cpu_loops *loops = work->call->state->loops;
-    const clbn_cpu_activation a = activation_of(work->call->plan);
+    const clbn_cpu_activation *a = &work->call->state->activation;
     const size_t pitch = work->call->state->mask_pitch;
     unsigned char bits[CLBN_CPU_BLOCK / 8 + 1];
     if (work->block.each && pitch) {
         for (size_t r = 0; r < work->block.rows; r++) {
-            loops->sides(&a, work->values, v + r * work->block.pitch, work->mask + r * pitch);
+            loops->sides(a, work->values, v + r * work->block.pitch, work->mask + r * pitch);
         }
         return;
     }
-    loops->sides(&a, work->count, v, needs_repack(work) ? bits : work->mask);
+    loops->sides(a, work->count, v, needs_repack(work) ? bits : work->mask);
     if (needs_repack(work)) repack(work->block.rows, work->values, bits, work->mask, false);
 }
 
 static void derive_by_mask(const cpu_work *work, double *dy) {
     const clbn_cpu_loops *loops = work->call->state->loops;
-    const clbn_cpu_activation a = activation_of(work->call->plan);
+    const clbn_cpu_activation *a = &work->call->state->activation;
     const size_t pitch = work->call->state->mask_pitch;
     unsigned char bits[CLBN_CPU_BLOCK / 8 + 1];
     if (work->block.each && pitch) {
         for (size_t r = 0; r < work->block.rows; r++) {
-            loops->derive_sides(&a, work->values, work->mask + r * pitch, dy + r * work->block.pitch);
+            loops->derive_sides(a, work->values, work->mask + r * pitch, dy + r * work->block.pitch);
         }
         return;
     }
     if (needs_repack(work)) repack(work->block.rows, work->values, bits, work->mask, true);
-    loops->derive_sides(&a, work->count, needs_repack(work) ? bits : work->mask, dy);
+    loops->derive_sides(a, work->count, needs_repack(work) ? bits : work->mask, dy);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- forward */
@@ -117,7 +113,6 @@ static void normalize(const cpu_work *work, const double *x, double *v) {
 
 void clbn_cpu_block_forward(const cpu_work *work) {
     const clbn_plan *plan = work->call->plan;
-    const clbn_cpu_activation a = activation_of(plan);
     cpu_room v, custom;
     double *out = v;
     fetch(work, CLBN_X, v);
@@ -127,7 +122,7 @@ void clbn_cpu_block_forward(const cpu_work *work) {
         call_custom(work, plan->custom.value_fn, v, custom);
         out = custom;
     } else if (plan->activation != CLBN_IDENTITY)
-        work->call->state->loops->activate(&a, work->count, v);
+        work->call->state->loops->activate(&work->call->state->activation, work->count, v);
     put(work, CLBN_Y, out);
 }
 
@@ -137,11 +132,10 @@ void clbn_cpu_block_forward(const cpu_work *work) {
 static void derive_by_v(const cpu_work *work, const double *x, double *dy) {
     const clbn_plan *plan = work->call->plan;
     const clbn_cpu_loops *loops = work->call->state->loops;
-    const clbn_cpu_activation a = activation_of(plan);
     cpu_room v, slope;
     normalize(work, x, v);
     if (plan->activation != CLBN_CUSTOM) {
-        loops->derive(&a, work->count, v, dy);
+        loops->derive(&work->call->state->activation, work->count, v, dy);
         return;
     }
     call_custom(work, plan->custom.derivative_fn, v, slope);

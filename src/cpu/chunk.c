@@ -17,19 +17,25 @@ bool clbn_cpu_stays_float(const cpu_call *call, cpu_step step) {
     const clbn_plan *plan = call->plan;
     const clbn_run *run = call->run;
     const bool plain = plan->activation == CLBN_IDENTITY;
+    const bool kinks = !plan->mask && !plan->residual && plan->activation != CLBN_SILU && plan->activation != CLBN_CUSTOM;
     if (plan->real_type != CLBN_F32 || !is_float(call, CLBN_X)) return false;
     switch (step) {
     case STEP_MOMENTS:
         return true;
     case STEP_FORWARD:
-        return plain && !plan->residual && is_float(call, CLBN_Y);
+        return (plain || kinks) && !plan->residual && is_float(call, CLBN_Y);
     case STEP_SUMS:
-        return plain && call->sums_of_x && is_float(call, CLBN_DY);
+        return (plain || kinks) && call->sums_of_x && is_float(call, CLBN_DY);
     case STEP_BACKWARD:
-        return plain && run->statistics == CLBN_OF_BATCH && is_float(call, CLBN_DY) && is_float(call, CLBN_DX) &&
+        return (plain || kinks) && run->statistics == CLBN_OF_BATCH && is_float(call, CLBN_DY) && is_float(call, CLBN_DX) &&
                clbn_has(run, CLBN_DX) && !clbn_has(run, CLBN_DRESIDUAL) && !(run->accumulate & CLBN_ACCUMULATE_DX);
     }
     return false;
+}
+
+/* The activation, if there is one. */
+static const clbn_cpu_activation *activation_of(const cpu_call *call) {
+    return call->plan->activation == CLBN_IDENTITY ? NULL : &call->state->activation;
 }
 
 /* Where a piece of a dense tensor of floats begins. */
@@ -64,6 +70,12 @@ static cpu_work plane_work(const cpu_call *call, const cpu_piece *chunk, plane_b
     return work;
 }
 
+static clbn_cpu_slopes slopes_of(const cpu_call *call, size_t c) {
+    double *const *f = call->fields;
+    return (clbn_cpu_slopes){f[FIELD_MEAN][c], f[FIELD_LO][c],       f[FIELD_SCALE][c],
+                             f[FIELD_BETA][c], f[FIELD_DX_SHIFT][c], f[FIELD_DX_SLOPE][c]};
+}
+
 void clbn_cpu_plane_reduce(const cpu_call *call, cpu_step step, size_t c, size_t k, cpu_partial *partial) {
     const clbn_cpu_loops *loops = call->state->loops;
     const cpu_piece chunk = clbn_cpu_plane_piece(call->state, c, k);
@@ -72,11 +84,12 @@ void clbn_cpu_plane_reduce(const cpu_call *call, cpu_step step, size_t c, size_t
     if (clbn_cpu_stays_float(call, step)) {
         const size_t stride = call->state->shape.channels * call->state->shape.inner;
         const float *x = floats_of(call, CLBN_X, &chunk);
+        const clbn_cpu_slopes k = slopes_of(call, c);
         if (step == STEP_MOMENTS)
             partial->moments = loops->planes_moments(x, chunk.runs, stride, chunk.length);
         else
-            partial->sums = loops->planes_sums(x, floats_of(call, CLBN_DY, &chunk), chunk.runs, stride, chunk.length,
-                                               call->fields[FIELD_MEAN][c]);
+            partial->sums = loops->planes_sums(x, floats_of(call, CLBN_DY, &chunk), chunk.runs, stride, chunk.length, &k,
+                                               activation_of(call));
         return;
     }
     const plane_blocks blocks = blocks_of(&chunk);
@@ -96,19 +109,18 @@ void clbn_cpu_plane_reduce(const cpu_call *call, cpu_step step, size_t c, size_t
 }
 
 static void plane_floats(const cpu_call *call, cpu_step step, size_t c, const cpu_piece *piece, size_t stride) {
-    double *const *f = call->fields;
     const clbn_cpu_loops *loops = call->state->loops;
     const float *x = floats_of(call, CLBN_X, piece);
-    const double mean = f[FIELD_MEAN][c];
-    if (step == STEP_FORWARD) {
-        const clbn_cpu_constants k = {mean, f[FIELD_SCALE][c], f[FIELD_BETA][c]};
-        loops->planes_apply(x, floats_of(call, CLBN_Y, piece), piece->runs, stride, piece->length, k,
-                            call->tensors[CLBN_Y].stream);
-        return;
-    }
-    const clbn_cpu_slopes k = {mean, f[FIELD_DX_SCALE][c], f[FIELD_DX_SHIFT][c], f[FIELD_DX_SLOPE][c]};
-    loops->planes_gradient(x, floats_of(call, CLBN_DY, piece), floats_of(call, CLBN_DX, piece), piece->runs, stride,
-                           piece->length, k, call->tensors[CLBN_DX].stream);
+    const clbn_cpu_slopes k = slopes_of(call, c);
+    if (step == STEP_FORWARD && activation_of(call))
+        loops->planes_activate(x, floats_of(call, CLBN_Y, piece), piece->runs, stride, piece->length, &k, activation_of(call),
+                               call->tensors[CLBN_Y].stream);
+    else if (step == STEP_FORWARD)
+        loops->planes_apply(x, floats_of(call, CLBN_Y, piece), piece->runs, stride, piece->length,
+                            (clbn_cpu_constants){k.mean, k.scale, k.beta}, call->tensors[CLBN_Y].stream);
+    else
+        loops->planes_gradient(x, floats_of(call, CLBN_DY, piece), floats_of(call, CLBN_DX, piece), piece->runs, stride,
+                               piece->length, &k, activation_of(call), call->tensors[CLBN_DX].stream);
 }
 
 void clbn_cpu_plane_apply(const cpu_call *call, cpu_step step, size_t c, size_t k) {
@@ -186,11 +198,13 @@ void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_
     if (clbn_cpu_stays_float(call, step)) {
         const cpu_plan *state = call->state;
         const float *x = floats_of(call, CLBN_X, &tile);
+        cpu_work work = {.call = call};
+        clbn_cpu_block_constants(&work, tile.j);
         if (step == STEP_MOMENTS)
             state->loops->columns_moments(x, tile.runs, state->width, tile.length, sums[0], sums[2]);
         else
-            state->loops->columns_sums(x, floats_of(call, CLBN_DY, &tile), tile.runs, state->width, tile.length,
-                                       call->fields[FIELD_MEAN] + tile.j, sums[0], sums[2]);
+            state->loops->columns_sums(x, floats_of(call, CLBN_DY, &tile), tile.runs, state->width, tile.length, &work.block,
+                                       activation_of(call), sums[0], sums[2]);
         return;
     }
     for (size_t r = 0; r < tile.runs; r += rows) {
@@ -205,15 +219,18 @@ void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_
 static void column_floats(const cpu_call *call, cpu_step step, const cpu_piece *tile) {
     const cpu_plan *state = call->state;
     const float *x = floats_of(call, CLBN_X, tile);
-    double *at[FIELD_COUNT];
-    for (int f = 0; f < FIELD_COUNT; f++) at[f] = call->fields[f] + tile->j;
-    if (step == STEP_FORWARD)
-        state->loops->columns_apply(x, floats_of(call, CLBN_Y, tile), tile->runs, state->width, tile->length, at[FIELD_MEAN],
-                                    at[FIELD_SCALE], at[FIELD_BETA], call->tensors[CLBN_Y].stream);
+    cpu_work work = {.call = call};
+    clbn_cpu_block_constants(&work, tile->j);
+    if (step == STEP_FORWARD && activation_of(call))
+        state->loops->columns_activate(x, floats_of(call, CLBN_Y, tile), tile->runs, state->width, tile->length, &work.block,
+                                       activation_of(call), call->tensors[CLBN_Y].stream);
+    else if (step == STEP_FORWARD)
+        state->loops->columns_apply(x, floats_of(call, CLBN_Y, tile), tile->runs, state->width, tile->length, work.block.mean,
+                                    work.block.scale, work.block.beta, call->tensors[CLBN_Y].stream);
     else
         state->loops->columns_gradient(x, floats_of(call, CLBN_DY, tile), floats_of(call, CLBN_DX, tile), tile->runs,
-                                       state->width, tile->length, at[FIELD_MEAN], at[FIELD_DX_SCALE], at[FIELD_DX_SHIFT],
-                                       at[FIELD_DX_SLOPE], call->tensors[CLBN_DX].stream);
+                                       state->width, tile->length, &work.block, activation_of(call),
+                                       call->tensors[CLBN_DX].stream);
 }
 
 void clbn_cpu_column_apply(const cpu_call *call, cpu_step step, size_t k, size_t t) {

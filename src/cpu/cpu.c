@@ -65,6 +65,7 @@ static clbn_status plan_open(clbn_plan *plan, const clbn_config *config) {
     CHECK(state != NULL, plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for a plan");
     state->loops = plan->device->state;
     clbn_cpu_cut(plan, state);
+    state->activation = (clbn_cpu_activation){(int)plan->activation, plan->slope, plan->low, plan->high};
     const size_t element_bytes = clbn_max(clbn_dtype_bytes(plan->x_type), clbn_dtype_bytes(plan->y_type));
     state->stream = plan->shape.elements * element_bytes > last_level_cache_bytes() / 2;
     plan->mask_bytes = plan->mask ? clbn_cpu_mask_bytes(state) : 0;

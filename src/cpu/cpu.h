@@ -25,7 +25,8 @@ typedef struct cpu_plan {
     size_t width, rows, tiles; /* columns: row length, rows a chunk, tiles a row */
     size_t lanes;              /* constants a channel has: columns: inner; planes: 1 */
     size_t mask_pitch;         /* bytes: planes: a channel's; columns: a row's, or 0 where rows follow each other bit by bit */
-    bool stream;               /* do outputs leave the caches anyway? */
+    clbn_cpu_activation activation;
+    bool stream; /* do outputs leave the caches anyway? */
     bool dense[CLBN_TENSOR_COUNT];
 } cpu_plan;
 

@@ -32,9 +32,9 @@ typedef struct clbn_cpu_constants {
     double mean, scale, beta;
 } clbn_cpu_constants;
 
-/* The same of the gradient: dx = scale * (dy - shift - (x - mean) * slope). */
+/* The same with the gradient: dx = scale * (g - shift - ((x - mean) - lo) * slope). */
 typedef struct clbn_cpu_slopes {
-    double mean, scale, shift, slope;
+    double mean, lo, scale, beta, shift, slope;
 } clbn_cpu_slopes;
 
 /* A block is rows of width doubles, pitch apart; width and pitch are multiples of the lanes (what lies behind the values is
@@ -63,19 +63,25 @@ typedef struct clbn_cpu_loops {
     void (*planes_apply)(const float *x, float *y, size_t runs, size_t stride, size_t length, clbn_cpu_constants k, bool stream);
     void (*columns_apply)(const float *x, float *y, size_t rows, size_t stride, size_t columns, const double *mean,
                           const double *scale, const double *beta, bool stream);
-    /* Sums of dy and of dy * (x - mean); those of columns are added to. */
-    clbn_cpu_sums (*planes_sums)(const float *x, const float *dy, size_t runs, size_t stride, size_t length, double mean);
-    void (*columns_sums)(const float *x, const float *dy, size_t rows, size_t stride, size_t columns, const double *mean,
-                         double *sum, double *product);
+    /* The same through an activation with kinks. Of a block only the constants matter here. */
+    void (*planes_activate)(const float *x, float *y, size_t runs, size_t stride, size_t length, const clbn_cpu_slopes *k,
+                            const clbn_cpu_activation *a, bool stream);
+    void (*columns_activate)(const float *x, float *y, size_t rows, size_t stride, size_t columns, const clbn_cpu_block *b,
+                             const clbn_cpu_activation *a, bool stream);
+    /* Sums of g and of g * (x - mean); those of columns are added to. a is NULL, or an activation with kinks. */
+    clbn_cpu_sums (*planes_sums)(const float *x, const float *dy, size_t runs, size_t stride, size_t length,
+                                 const clbn_cpu_slopes *k, const clbn_cpu_activation *a);
+    void (*columns_sums)(const float *x, const float *dy, size_t rows, size_t stride, size_t columns, const clbn_cpu_block *b,
+                         const clbn_cpu_activation *a, double *sum, double *product);
     void (*planes_gradient)(const float *x, const float *dy, float *dx, size_t runs, size_t stride, size_t length,
-                            clbn_cpu_slopes k, bool stream);
+                            const clbn_cpu_slopes *k, const clbn_cpu_activation *a, bool stream);
     void (*columns_gradient)(const float *x, const float *dy, float *dx, size_t rows, size_t stride, size_t columns,
-                             const double *mean, const double *scale, const double *shift, const double *slope, bool stream);
+                             const clbn_cpu_block *b, const clbn_cpu_activation *a, bool stream);
 
     /* Storage, by clbn_dtype. fetch may write up to lanes - 1 doubles more than count, and asks ahead for what lies at next; put may
      * read as many more; after puts that stream, stream_end. */
-    void (*fetch[4])(const void *from, size_t stride, size_t count, double *to, const void *next);
-    void (*put[4])(const double *from, size_t stride, size_t count, void *to, bool stream);
+    void (*fetch[5])(const void *from, size_t stride, size_t count, double *to, const void *next);
+    void (*put[5])(const double *from, size_t stride, size_t count, void *to, bool stream);
     void (*stream_end)(void);
 
     /* Blocks in double. Sums of count values take those behind them, to a multiple of the lanes, as their own to overwrite. */

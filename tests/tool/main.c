@@ -14,6 +14,8 @@ int main(void) {
     add_options(suite);
     add_outputs(suite);
     add_numbers(suite);
+    add_types(suite);
+    add_backward(suite);
     add_bench(suite);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

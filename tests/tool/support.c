@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,18 +103,74 @@ const char *get_text(const char *name) {
     return content;
 }
 
-void get_floats(const char *name, const char *shape, float *values, size_t count) {
+/* The values' bytes of a good file of this type and shape. */
+static const char *values_of(const char *name, const char *type, const char *shape, size_t bytes) {
     char head[256];
     size_t length = load(name);
-    snprintf(head, sizeof head, "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }", shape);
+    snprintf(head, sizeof head, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", type, shape);
     ck_assert_uint_ge(length, 10);
     ck_assert_int_eq(memcmp(content, "\x93NUMPY\x01\x00", 8), 0);
     size_t header = (size_t)(unsigned char)content[8] | (size_t)(unsigned char)content[9] << 8;
     ck_assert_uint_eq((10 + header) % 64, 0);
     ck_assert_msg(strncmp(content + 10, head, strlen(head)) == 0, "%s: needs %s, has %.100s", name, head, content + 10);
     ck_assert_int_eq(content[10 + header - 1], '\n');
-    ck_assert_uint_eq(length, 10 + header + count * sizeof *values);
-    memcpy(values, content + 10 + header, count * sizeof *values);
+    ck_assert_uint_eq(length, 10 + header + bytes);
+    return content + 10 + header;
+}
+
+void get_floats(const char *name, const char *shape, float *values, size_t count) {
+    memcpy(values, values_of(name, "<f4", shape, count * sizeof *values), count * sizeof *values);
+}
+
+double half_by_definition(unsigned half) {
+    int exponent = (int)(half >> 10 & 31);
+    double mantissa = (double)(half & 1023) / 1024;
+    double value = exponent ? (1 + mantissa) * pow(2, exponent - 15) : mantissa * pow(2, -14);
+    return half >> 15 ? -value : value;
+}
+
+/* By search: what is put is exactly a float16, or not finite. */
+static uint16_t half_of(double value) {
+    unsigned half = isnan(value) ? 0x7e00 : 0x7c00;
+    for (unsigned i = 0; i < 0x7c00; i++)
+        if (half_by_definition(i) == fabs(value)) half = i;
+    ck_assert(half < 0x7c00 || !isfinite(value));
+    return (uint16_t)(half | (signbit(value) ? 0x8000U : 0));
+}
+
+static double from_half(uint16_t half) {
+    if ((half >> 10 & 31) != 31) return half_by_definition(half);
+    return half & 1023 ? NAN : half >> 15 ? -INFINITY : INFINITY;
+}
+
+static size_t type_bytes(const char *type) {
+    return (size_t)(type[2] - '0');
+}
+
+void put_values(const char *name, const char *type, const char *shape, const double *values, size_t count) {
+    char dict[256], bytes[4096];
+    ck_assert_uint_le(count * type_bytes(type), sizeof bytes);
+    for (size_t i = 0; i < count; i++) {
+        float single = (float)values[i];
+        uint16_t half = type[2] == '2' ? half_of(values[i]) : 0;
+        const void *one = type[2] == '2' ? (const void *)&half : type[2] == '4' ? (const void *)&single : &values[i];
+        memcpy(bytes + i * type_bytes(type), one, type_bytes(type));
+    }
+    snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", type, shape);
+    put_npy(name, 1, dict, bytes, count * type_bytes(type));
+}
+
+void get_values(const char *name, const char *type, const char *shape, double *values, size_t count) {
+    const char *bytes = values_of(name, type, shape, count * type_bytes(type));
+    for (size_t i = 0; i < count; i++) {
+        float single;
+        uint16_t half;
+        memcpy(&single, bytes + 4 * i * (type[2] == '4'), sizeof single);
+        memcpy(&half, bytes + 2 * i * (type[2] == '2'), sizeof half);
+        memcpy(&values[i], bytes + 8 * i * (type[2] == '8'), sizeof *values);
+        if (type[2] == '2') values[i] = from_half(half);
+        if (type[2] == '4') values[i] = (double)single;
+    }
 }
 
 int exists(const char *name) {
@@ -158,14 +215,10 @@ static int wait_for(pid_t child) {
     return WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
 }
 
-const outcome *clbn(const char *argument, ...) {
+const outcome *clbn_with(const char *const *arguments) {
     static outcome result;
-    const char *arguments[64] = {"clbn"};
-    int count = 1;
-    va_list rest;
-    va_start(rest, argument);
-    for (; argument && count < 63; argument = va_arg(rest, const char *)) arguments[count++] = argument;
-    va_end(rest);
+    const char *all[64] = {"clbn"};
+    for (int i = 0; i < 62 && arguments[i]; i++) all[i + 1] = arguments[i];
     FILE *out = tmpfile(), *err = tmpfile();
     ck_assert(out && err);
     fflush(NULL);
@@ -174,13 +227,23 @@ const outcome *clbn(const char *argument, ...) {
     if (child == 0) {
         dup2(fileno(out), STDOUT_FILENO);
         dup2(fileno(err), STDERR_FILENO);
-        execv(CLBN_TOOL_PATH, (char **)(uintptr_t)arguments);
+        execv(CLBN_TOOL_PATH, (char **)(uintptr_t)all);
         _exit(127);
     }
     result.status = wait_for(child);
     slurp(out, result.out, sizeof result.out);
     slurp(err, result.err, sizeof result.err);
     return &result;
+}
+
+const outcome *clbn(const char *argument, ...) {
+    const char *arguments[64] = {NULL};
+    int count = 0;
+    va_list rest;
+    va_start(rest, argument);
+    for (; argument && count < 62; argument = va_arg(rest, const char *)) arguments[count++] = argument;
+    va_end(rest);
+    return clbn_with(arguments);
 }
 
 const outcome *succeed(const outcome *result) {

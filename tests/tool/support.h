@@ -25,6 +25,12 @@ void put_floats(const char *name, const char *shape, const float *values, size_t
 const char *get_text(const char *name);
 /* The values of a good .npy file of this shape and descr <f4; the test fails where it is another. */
 void get_floats(const char *name, const char *shape, float *values, size_t count);
+
+/* Arrays of any type, their values as double. type is "<f2", "<f4" or "<f8"; what is put must be a value of it. */
+void put_values(const char *name, const char *type, const char *shape, const double *values, size_t count);
+void get_values(const char *name, const char *type, const char *shape, double *values, size_t count);
+/* 16 bits to a number by the definition; not for infinities and NaN. */
+double half_by_definition(unsigned half);
 int exists(const char *name);
 
 typedef struct outcome {
@@ -36,6 +42,8 @@ typedef struct outcome {
 /* Run the tool; arguments up to a NULL. The result lives until the next call. */
 const outcome *clbn(const char *argument, ...);
 #define CLBN(...) clbn(__VA_ARGS__, NULL)
+/* The same, the arguments in an array that ends with NULL. */
+const outcome *clbn_with(const char *const *arguments);
 
 /* The call must succeed, with nothing on standard error. */
 #define OK(...) succeed(CLBN(__VA_ARGS__))
@@ -58,6 +66,8 @@ void add_csv(Suite *suite);
 void add_options(Suite *suite);
 void add_outputs(Suite *suite);
 void add_numbers(Suite *suite);
+void add_types(Suite *suite);
+void add_backward(Suite *suite);
 void add_bench(Suite *suite);
 
 /* A case with the folder fixture. */

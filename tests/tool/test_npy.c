@@ -52,14 +52,6 @@ START_TEST(per_channel_files_may_be_of_any_type_and_shape) {
 }
 END_TEST
 
-START_TEST(x_of_another_type_is_not_supported_yet) {
-    put_npy("x.npy", 1, DICT("'<f8'", "False", "(1, 3)"), six, sizeof six);
-    REFUSED(2, "x.npy|<f8|not supported yet", "normalize", "x.npy", "-o", "y.npy");
-    put_npy("x.npy", 1, DICT("'<f2'", "False", "(4, 3)"), six, sizeof six);
-    REFUSED(2, "x.npy|<f2|not supported yet", "moments", "x.npy");
-}
-END_TEST
-
 static const struct {
     const char *dict;
     const char *words;
@@ -167,7 +159,6 @@ void add_npy(Suite *suite) {
     tcase_add_test(tests, all_three_formats_are_read);
     tcase_add_test(tests, a_vector_is_written_as_one);
     tcase_add_test(tests, per_channel_files_may_be_of_any_type_and_shape);
-    tcase_add_test(tests, x_of_another_type_is_not_supported_yet);
     tcase_add_loop_test(tests, a_header_that_lies_is_refused_in_a_sentence, 0, (int)(sizeof lies / sizeof *lies));
     tcase_add_test(tests, a_file_cut_anywhere_is_refused);
     tcase_add_test(tests, what_is_no_npy_file_is_refused);

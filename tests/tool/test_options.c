@@ -19,6 +19,7 @@ static void put_x(void) {
 }
 
 #define N "normalize", "x.npy", "-o", "y.npy"
+#define B "backward", "x.npy", "x.npy", "--dx", "y.npy"
 
 static const struct {
     int status;
@@ -76,19 +77,53 @@ static const struct {
     {2, "--running-mean two.npy|needs 3", {N, "--running-mean", "two.npy"}},
     {2, "--running-var none.npy|No such file", {N, "--running-var", "none.npy"}},
     {2, "--gamma three.npy|3 values|needs 1", {N, "--gamma", "three.npy", "--axis", "none"}},
-    {2, "backward is not supported yet", {"backward", "x.npy", "x.npy", "--dx", "d.npy"}},
+    {2, "--epsilon holds '1e-40'|1.2e-38", {N, "--epsilon", "1e-40"}},
+    {2, "--epsilon holds '1e39'|3.4e38", {N, "--epsilon", "1e39"}},
     {2, "verify is not supported yet", {"verify"}},
-    {2, "--activation relu is not supported yet", {N, "--activation", "relu"}},
-    {2, "--activation leaky-relu:0.1 is not supported yet", {N, "--activation", "leaky-relu:0.1"}},
-    {2, "--activation clip:0,6 is not supported yet", {N, "--activation=clip:0,6"}},
-    {2, "--activation silu is not supported yet", {"bench", "--activation", "silu"}},
-    {2, "--activation holds 'tanh'", {N, "--activation", "tanh"}},
+    {2, "--activation holds 'tanh'|needs identity, relu", {N, "--activation", "tanh"}},
     {2, "--activation holds 'reluctant'", {N, "--activation", "reluctant"}},
-    {2, "--residual is not supported yet", {N, "--residual", "x.npy"}},
-    {2, "--residual is not supported yet", {"bench", "--residual"}},
-    {2, "--op backward is not supported yet", {"bench", "--op", "backward"}},
-    {2, "--dtype f16 is not supported yet", {"bench", "--dtype", "f16"}},
+    {2, "--activation holds 'relu:1'", {N, "--activation", "relu:1"}},
+    {2, "--activation holds 'leaky-relu'", {N, "--activation", "leaky-relu"}},
+    {2, "--activation holds 'leaky-relu:'|slope", {N, "--activation", "leaky-relu:"}},
+    {2, "--activation holds 'leaky-relu:x'|slope", {B, "--activation", "leaky-relu:x"}},
+    {2, "--activation holds 'leaky-relu:inf'|finite", {N, "--activation", "leaky-relu:inf"}},
+    {2, "--activation holds 'leaky-relu:1e39'|finite", {N, "--activation", "leaky-relu:1e39"}},
+    {2, "--activation holds 'clip'", {N, "--activation", "clip"}},
+    {2, "--activation holds 'clip:6'|two numbers", {N, "--activation=clip:6"}},
+    {2, "--activation holds 'clip:6,0'|not above", {B, "--activation=clip:6,0"}},
+    {2, "--activation holds 'clip:0,6,7'", {N, "--activation=clip:0,6,7"}},
+    {2, "--activation holds 'clip:,6'", {N, "--activation=clip:,6"}},
+    {2, "--activation holds 'clip:nan,6'", {"bench", "--activation=clip:nan,6"}},
+    {2, "--activation is given twice", {N, "--activation=relu", "--activation=silu"}},
+    {2, "--activation is no option of moments", {"moments", "x.npy", "--activation", "relu"}},
+    {2, "--residual three.npy|3, needs 2x3|x.npy", {N, "--residual", "three.npy"}},
+    {2, "--residual none.npy|No such file", {N, "--residual", "none.npy"}},
+    {2, "--residual needs a value", {N, "--residual"}},
+    {2, "X is absent", {"backward", "--dx", "d.npy"}},
+    {2, "DY is absent", {"backward", "x.npy", "--dx", "d.npy"}},
+    {2, "DY is an empty name", {"backward", "x.npy", "", "--dx", "d.npy"}},
+    {2, "'z.npy' is left over|two files", {B, "z.npy"}},
+    {2, "backward names no output|--dx", {"backward", "x.npy", "x.npy"}},
+    {2, "--residual is absent|--dresidual", {"backward", "x.npy", "x.npy", "--dresidual", "d.npy"}},
+    {2, "-o is no option of backward", {B, "-o", "y.npy"}},
+    {2, "--mean-out is no option of backward", {B, "--mean-out", "m.npy"}},
+    {2, "--running-mean-out is no option of backward", {B, "--running-mean-out", "m.npy"}},
+    {2, "--dgamma is no option of normalize", {N, "--dgamma", "d.npy"}},
+    {2, "--dgamma is no option of bench", {"bench", "--dgamma", "d.npy"}},
+    {2, "three.npy|has the shape 3, needs 2x3, that of x.npy", {"backward", "x.npy", "three.npy", "--dx", "d.npy"}},
+    {2, "none.npy|No such file", {"backward", "x.npy", "none.npy", "--dx", "d.npy"}},
+    {2, "--residual two.npy|2, needs 2x3", {B, "--residual", "two.npy"}},
+    {2, "--gamma two.npy|2 values|needs 3", {B, "--gamma", "two.npy"}},
+    {2, "--running-mean is absent", {B, "--mode", "inference"}},
+    {2, "--running-var is absent", {B, "--mode", "inference", "--running-mean", "three.npy"}},
+    {2, "--axis 2 is out of range|x.npy|2x3", {B, "--axis", "2"}},
+    {2, "--dgamma d.txt|.npy or .csv", {B, "--dgamma", "d.txt"}},
+    {2, "--dgamma ./y.npy|--dx y.npy|same file", {B, "--dgamma", "./y.npy"}},
+    {1, "--dgamma none/d.npy", {B, "--dgamma", "none/d.npy"}},
+    {1, "--device 9:9", {B, "--device", "9:9"}},
+    {2, "--residual takes no value", {"bench", "--residual=r.npy"}},
     {2, "--dtype holds 'int8'", {"bench", "--dtype", "int8"}},
+    {2, "--dtype is no option of normalize", {N, "--dtype", "f16"}},
     {2, "--op holds 'forward'", {"bench", "--op", "forward"}},
     {2, "--shape holds '0x3'", {"bench", "--shape", "0x3"}},
     {2, "--shape holds '3x'", {"bench", "--shape", "3x"}},
@@ -129,6 +164,12 @@ START_TEST(help_and_version_go_to_standard_output) {
     const outcome *result = OK("moments", "--help");
     ck_assert_ptr_nonnull(strstr(result->out, "--mean-out"));
     ck_assert_ptr_null(strstr(result->out, "--gamma"));
+    result = OK("backward", "--help");
+    ck_assert_ptr_nonnull(strstr(result->out, "clbn backward   X DY"));
+    ck_assert_ptr_nonnull(strstr(result->out, "--dresidual F"));
+    ck_assert_ptr_nonnull(strstr(result->out, "clip:LOW,HIGH"));
+    ck_assert_ptr_null(strstr(result->out, "--mean-out"));
+    ck_assert_ptr_nonnull(strstr(OK("bench", "-h")->out, "bf16"));
     ck_assert_int_eq(strncmp(OK("--version")->out, "clbn ", 5), 0);
 }
 END_TEST
@@ -200,6 +241,31 @@ START_TEST(without_a_driver_auto_takes_the_cpu_path_and_opencl_is_not_there) {
 }
 END_TEST
 
+/* Of a run whose only device has none (rusticl's llvmpipe). */
+START_TEST(without_fp64_auto_takes_the_cpu_path_and_a_named_device_is_status_1) {
+    static const double wide[] = {1, 2, 3, 4, 5, 9};
+    double y[6], z[6];
+    put_x();
+    put_values("w.npy", "<f8", "(2, 3)", wide, 6);
+    OK("normalize", "w.npy", "-o", "z.npy", "--device", "cpu");
+    const outcome *result = OK("normalize", "w.npy", "-o", "y.npy");
+    ck_assert_msg(strstr(result->out, "no fp64, which w.npy of <f8 needs") != NULL, "%s", result->out);
+    ck_assert_ptr_nonnull(strstr(result->out, "device: cpu, "));
+    get_values("y.npy", "<f8", "(2, 3)", y, 6);
+    get_values("z.npy", "<f8", "(2, 3)", z, 6);
+    ck_assert_mem_eq(y, z, sizeof y);
+    ck_assert_ptr_nonnull(strstr(OK("backward", "w.npy", "w.npy", "--dx", "y.npy")->out, "device: cpu, "));
+    ck_assert_ptr_nonnull(strstr(OK("moments", "w.npy")->out, "device: cpu, "));
+    ck_assert_ptr_null(strstr(OK("moments", "x.npy")->out, "device: cpu, "));
+    REFUSED(1, "--device opencl|no fp64|w.npy", "normalize", "w.npy", "-o", "y.npy", "--device", "opencl");
+    REFUSED(1, "--device 0:0|no fp64|w.npy", "backward", "w.npy", "w.npy", "--dx", "y.npy", "--device", "0:0");
+    REFUSED(1, "--device 0:0|no fp64|--dtype f64", "bench", "--shape", "4x4", "--dtype", "f64", "--device", "0:0");
+    result = OK("bench", "--shape", "4x4", "--dtype", "f64", "--format", "csv", "--seconds", "0.01", "--op", "inference");
+    ck_assert_ptr_nonnull(strstr(result->out, ",f64,cpu "));
+    ck_assert_int_eq(strncmp(result->out, "op,shape", 8), 0);
+}
+END_TEST
+
 START_TEST(a_full_standard_output_is_a_failure) {
     char command[8192];
     put_x();
@@ -220,4 +286,7 @@ void add_options(Suite *suite) {
     tcase_add_test(tests, notes_name_the_device_and_the_time);
     tcase_add_test(tests, without_a_driver_auto_takes_the_cpu_path_and_opencl_is_not_there);
     tcase_add_test(tests, a_full_standard_output_is_a_failure);
+    if (!getenv("CLBN_TEST_NO_FP64")) return;
+    tests = add_case(suite, "without-fp64");
+    tcase_add_test(tests, without_fp64_auto_takes_the_cpu_path_and_a_named_device_is_status_1);
 }

@@ -40,23 +40,55 @@ START_TEST(numbers_beyond_their_type_are_out_of_range) {
 }
 END_TEST
 
-/* 16 bits to float by the definition, in double. */
-static double half_by_definition(unsigned half) {
-    int exponent = (int)(half >> 10 & 31);
-    double mantissa = (double)(half & 1023) / 1024;
-    double value = exponent ? (1 + mantissa) * pow(2, exponent - 15) : mantissa * pow(2, -14);
-    return half >> 15 ? -value : value;
-}
-
-START_TEST(every_float16_converts_exactly) {
+START_TEST(every_float16_converts_exactly_and_back) {
     for (unsigned half = 0; half < 65536; half++) {
-        float value = half_to_float((uint16_t)half);
+        double value = half_to_double((uint16_t)half);
         if ((half >> 10 & 31) != 31)
-            ck_assert_msg((double)value == half_by_definition(half) && !signbit(value) == !(half >> 15), "%04x", half);
+            ck_assert_msg(value == half_by_definition(half) && !signbit(value) == !(half >> 15), "%04x", half);
         else if (half & 1023)
-            ck_assert(isnan(value));
+            ck_assert(isnan(value) && isnan(half_to_double(half_from_double(value))));
         else
             ck_assert(isinf(value) && !signbit(value) == !(half >> 15));
+        if (!isnan(value)) ck_assert_uint_eq(half_from_double(value), half);
+    }
+}
+END_TEST
+
+/* Between any two neighbours: the nearer, and halfway the even one. The next after the largest would be 65536. */
+START_TEST(float16_rounds_to_nearest_even_and_overflows_to_infinity) {
+    for (unsigned half = 0; half < 0x7c00; half++) {
+        double low = half_by_definition(half), high = half == 0x7bff ? 65536 : half_by_definition(half + 1);
+        double middle = (low + high) / 2;
+        unsigned even = half % 2 ? half + 1 : half;
+        ck_assert_uint_eq(half_from_double(middle), even);
+        ck_assert_uint_eq(half_from_double(-middle), even | 0x8000U);
+        ck_assert_uint_eq(half_from_double(nextafter(middle, low)), half);
+        ck_assert_uint_eq(half_from_double(nextafter(middle, high)), half + 1);
+    }
+    ck_assert_uint_eq(half_from_double(1e300), 0x7c00);
+    ck_assert_uint_eq(half_from_double(-INFINITY), 0xfc00);
+    ck_assert_uint_eq(half_from_double(-4e-320), 0x8000);
+}
+END_TEST
+
+START_TEST(arrays_convert_between_all_types) {
+    static const double values[] = {0, -1.5, 1e30, 1e300, 65503.5, 0.1, INFINITY, NAN};
+    static const array_type types[] = {ARRAY_F16, ARRAY_F32, ARRAY_F64};
+    static const double stored[3][8] = {{0, -1.5, INFINITY, INFINITY, 65504, 0.0999755859375, INFINITY, NAN},
+                                        {0, -1.5, (double)1e30F, INFINITY, 65503.5, (double)0.1F, INFINITY, NAN},
+                                        {0, -1.5, 1e30, 1e300, 65503.5, 0.1, INFINITY, NAN}};
+    const size_t count = 8;
+    for (int t = 0; t < 3; t++) {
+        array a;
+        ck_assert_int_eq(array_make(&a, (file_ref){"", "a"}, ARRAY_F64, 1, &count), EXIT_DONE);
+        for (size_t i = 0; i < count; i++) array_put(&a, i, values[i]);
+        ck_assert_int_eq(array_convert(&a, (file_ref){"", "a"}, types[t]), EXIT_DONE);
+        ck_assert_int_eq(a.type, types[t]);
+        ck_assert_int_eq(array_convert(&a, (file_ref){"", "a"}, ARRAY_F64), EXIT_DONE);
+        for (size_t i = 0; i < count; i++)
+            ck_assert_msg(isnan(stored[t][i]) ? isnan(array_get(&a, i)) : array_get(&a, i) == stored[t][i], "%d %zu: %g", t, i,
+                          array_get(&a, i));
+        array_free(&a);
     }
 }
 END_TEST
@@ -144,7 +176,9 @@ void add_parts(Suite *suite) {
     suite_add_tcase(suite, tests);
     tcase_add_test(tests, numbers_are_whole_decimal_texts);
     tcase_add_test(tests, numbers_beyond_their_type_are_out_of_range);
-    tcase_add_test(tests, every_float16_converts_exactly);
+    tcase_add_test(tests, every_float16_converts_exactly_and_back);
+    tcase_add_test(tests, float16_rounds_to_nearest_even_and_overflows_to_infinity);
+    tcase_add_test(tests, arrays_convert_between_all_types);
     tcase_add_test(tests, sizes_that_overflow_are_seen);
     tcase_add_test(tests, a_header_takes_its_keys_in_any_order);
     tcase_add_test(tests, a_damaged_header_is_refused_or_sound);
