@@ -310,8 +310,76 @@ START_TEST(a_frozen_layer_needs_no_x_for_dx) {
 }
 END_TEST
 
+/* Without a residual: each channel has two values, and beta takes one of them to the kink but for a last place. With dy 1 each
+ * channel's dbeta counts the values above. */
+START_TEST(dbeta_counts_what_forward_let_pass) {
+    static const size_t shapes[][3] = {{16, 200, 1}, {4, 50, 24}, {2, 40, 147}};
+    for (int k = 0; k < 9; k++) {
+        const size_t *shape = shapes[k / 3];
+        if (shape[0] * shape[1] * shape[2] > test_element_limit() || (test_is_short() && k != 1)) continue;
+        const test_case of = case_of(shape[0], shape[1], shape[2], NORMAL);
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        config.rank = 3, config.dims = of.dims, config.activation = CLBN_RELU, config.mask = k % 3 == 2;
+        config.epsilon_rule = (clbn_epsilon_rule)(k % 2);
+        batch b;
+        batch_make(&b, &of, 0);
+        for (size_t i = 0; i < b.count; i++) {
+            const size_t c = i / shape[2] % shape[1];
+            b.x[i] = b.x[i] > 0 ? b.running_mean[c] : b.running_mean[c] + 1.7f * b.gamma[c];
+        }
+        double *x = widened(b.x, b.count);
+        long double mean[200], var[200];
+        definition_moments(b.shape, x, mean, var);
+        for (size_t c = 0; c < shape[1]; c++) {
+            const long double r = definition_inv_std(var[c], config.epsilon, k % 2);
+            const float near = (float)(-b.gamma[c] * (b.running_mean[c] - mean[c]) * r);
+            b.beta[c] = c % 3 == 0 ? near : nextafterf(near, c % 3 == 1 ? INFINITY : -INFINITY);
+        }
+        float *y = calloc(2 * b.count, sizeof *y), *one = y + b.count, saved[800], dbeta[200];
+        for (size_t i = 0; i < b.count; i++) one[i] = 1;
+        char *mask = calloc(b.count + 1, 1);
+        clbn_plan *plan = plan_of(tested(), &config);
+        const int given = k % 3 != 1;
+        ck_assert_uint_le(clbn_plan_mask_bytes(plan), b.count);
+        ck_clbn(clbn_forward_training(plan, NULL,
+                                      &(clbn_forward_args){.x = clbn_host(b.x),
+                                                           .y = clbn_host(y),
+                                                           .gamma = clbn_host(b.gamma),
+                                                           .beta = clbn_host(b.beta),
+                                                           .saved_mean = clbn_host(saved),
+                                                           .saved_mean_lo = clbn_host(saved + 200),
+                                                           .saved_var = clbn_host(saved + 400),
+                                                           .saved_inv_std = clbn_host(saved + 600),
+                                                           .mask = clbn_host(config.mask ? mask : NULL)},
+                                      0, NULL, NULL));
+        ck_clbn(clbn_backward_training(plan, NULL,
+                                       &(clbn_backward_args){.dy = clbn_host(one),
+                                                             .x = clbn_host(b.x),
+                                                             .dbeta = clbn_host(dbeta),
+                                                             .gamma = clbn_host(b.gamma),
+                                                             .beta = clbn_host(b.beta),
+                                                             .saved_mean = clbn_host(given ? saved : NULL),
+                                                             .saved_mean_lo = clbn_host(given ? saved + 200 : NULL),
+                                                             .saved_var = clbn_host(given ? saved + 400 : NULL),
+                                                             .saved_inv_std = clbn_host(given ? saved + 600 : NULL),
+                                                             .mask = clbn_host(config.mask ? mask : NULL)},
+                                       0, NULL, NULL));
+        for (size_t c = 0; c < shape[1]; c++) {
+            size_t above = 0;
+            for (size_t i = 0; i < b.count; i++) above += i / shape[2] % shape[1] == c && y[i] > 0;
+            ck_assert_msg(dbeta[c] == (float)above, "channel %zu of %zux%zux%zu: %zu values passed, and dbeta is %g", c, shape[0],
+                          shape[1], shape[2], above, (double)dbeta[c]);
+        }
+        clbn_plan_destroy(plan);
+        free(y), free(mask), free(x);
+        batch_free(&b);
+    }
+}
+END_TEST
+
 void add_gradients(TCase *tests) {
     tcase_add_loop_test(tests, backward_stands_on_forwards_side_of_a_kink, 0, 4);
+    tcase_add_test(tests, dbeta_counts_what_forward_let_pass);
     tcase_add_test(tests, accumulating_twice_doubles_to_the_bit);
     tcase_add_test(tests, gradients_have_the_same_bits_every_time);
     tcase_add_test(tests, one_value_a_channel_has_dx_0);
