@@ -361,8 +361,8 @@ typedef struct clbn_forward_args {
     clbn_buffer workspace;     /* scratch, see above; may be absent */
     double update_weight;      /* used in training where running_* are given */
     clbn_buffer residual;      /* in: as y; required by a plan with a residual that writes y, else absent */
-    clbn_buffer mask;          /* out: clbn_plan_mask_bytes bytes. Training of a plan with a mask that writes y: required;
-                                * inference: may be absent */
+    clbn_buffer mask;          /* out, together with y: clbn_plan_mask_bytes bytes. Training of a plan with a mask that writes y:
+                                * required; inference: may be absent */
     int skip_nonfinite;        /* 1: a channel whose mean or variance is not finite leaves its running statistics as they were */
     clbn_buffer parts, counts; /* in, training: normalize by the statistics of these parts, merged in their order, instead of
                                 * x's own; see clbn_moments_part */
