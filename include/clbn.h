@@ -380,9 +380,9 @@ typedef struct clbn_forward_args {
  *
  * Source: Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1; formulas and edge cases: docs/semantics.md.
  * One value a channel gives y = act(beta + residual); no value (an extent of 0) is success, touches no output and needs no
- * buffers (statistics of parts aside). NaN and Inf
- * stay in their channel. Errors: MISSING_BUFFER, WRONG_MEMORY, BUFFER_TOO_SMALL, OVERLAP, INVALID_VALUE, INVALID_QUEUE,
- * INVALID_WAIT_LIST, INVALID_ARGUMENT, the OUT_OF_* ones, OPENCL; after these nothing was enqueued and nothing written.
+ * buffers (statistics of parts aside). NaN and Inf stay in their channel. Errors: MISSING_BUFFER, WRONG_MEMORY, BUFFER_TOO_SMALL,
+ * OVERLAP, INVALID_VALUE, INVALID_QUEUE, INVALID_WAIT_LIST, INVALID_ARGUMENT, UNSUPPORTED (a plan of CLBN_I8), the OUT_OF_* ones,
+ * OPENCL; after these nothing was enqueued and nothing written.
  * INCOMPLETE: y and saved_* undefined; running_* untouched, as the last launch moves them (unless it is the reading back into a
  * host array that failed). */
 CLBN_API clbn_status clbn_forward_training(const clbn_plan *plan, cl_command_queue queue, const clbn_forward_args *args,
@@ -390,8 +390,8 @@ CLBN_API clbn_status clbn_forward_training(const clbn_plan *plan, cl_command_que
 
 /* Normalize by the running statistics: y = act(gamma * (x - running_mean) * inv_std(running_var) + beta + residual). running_*
  * are only read and required, as is y; update_weight, skip_nonfinite and parts are not used; saved_* get the statistics used
- * (saved_mean_lo 0). Otherwise as
- * clbn_forward_training. A negative running_var gives what the formula gives: NaN, where running_var + epsilon < 0. */
+ * (saved_mean_lo 0). Otherwise as clbn_forward_training. A negative running_var gives what the formula gives: NaN, where
+ * running_var + epsilon < 0. */
 CLBN_API clbn_status clbn_forward_inference(const clbn_plan *plan, cl_command_queue queue, const clbn_forward_args *args,
                                             cl_uint n_wait, const cl_event *wait_list, cl_event *event);
 
