@@ -2,12 +2,10 @@
  *
  * int8 in the semantics suite: every integer is read as itself, results are rounded to nearest and to even, and saturate.
  */
-#include "support.h"
+#include "semantics.h"
 
 #include <math.h>
 #include <string.h>
-
-void add_integers(TCase *tests);
 
 enum { VALUES = 256, CHANNELS = 3, COUNT = VALUES * CHANNELS };
 

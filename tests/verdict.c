@@ -236,7 +236,7 @@ static void judge_channel(const verdict *v, const bounds_step *s, const outcome 
     for (size_t k = 0; k < m->b->values; k++) {
         const element e = element_of(v, s, c, k);
         const long double of_g = bounds_g(s, v->v[e.at], e.of_v, m->dy[e.at]);
-        bounds_sums_add(&sums, v->g[e.at], of_g, e.about_mean);
+        bounds_sums_add(&sums, v->g[e.at], bounds_size(s, m->dy[e.at], v->g[e.at]), of_g, e.about_mean);
         if (got->dresidual)
             judge_gradient(v, s->who, manner_y_type(&m->m), "dresidual", got->dresidual[e.at], m->old_dresidual[e.at],
                            CLBN_ACCUMULATE_DRESIDUAL, v->g[e.at], of_g, title);
@@ -251,7 +251,7 @@ static void judge_channel(const verdict *v, const bounds_step *s, const outcome 
         const element e = element_of(v, s, c, k);
         const long double of_g = bounds_g(s, v->v[e.at], e.of_v, m->dy[e.at]);
         judge_gradient(v, s->who, manner_x_type(&m->m), "dx", got->dx[e.at], m->old_dx[e.at], CLBN_ACCUMULATE_DX, v->dx[e.at],
-                       bounds_dx(s, &sums, v->g[e.at], of_g, e.about_mean), title);
+                       bounds_dx(s, &sums, bounds_size(s, m->dy[e.at], v->g[e.at]), of_g, e.about_mean), title);
     }
 }
 
