@@ -487,7 +487,7 @@ CLBN_API clbn_status clbn_moments_part(const clbn_plan *plan, cl_command_queue q
 
 /* This share's part of backward's two sums, from dy, x, the saved_* of the whole batch (required) and what v needs; dgamma and
  * dbeta, where given, get this share's own. Hand all parts to clbn_backward_training, whose dgamma and dbeta are then the whole
- * batch's. args.part and args.count are required; dx, dresidual and parts must be absent. */
+ * batch's. args.part and args.count are required; dx, dresidual, parts and counts must be absent. */
 CLBN_API clbn_status clbn_backward_part(const clbn_plan *plan, cl_command_queue queue, const clbn_backward_args *args,
                                         cl_uint n_wait, const cl_event *wait_list, cl_event *event);
 
