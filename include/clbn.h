@@ -236,8 +236,8 @@ typedef enum clbn_preset { CLBN_PRESET_PYTORCH = 0, CLBN_PRESET_TENSORFLOW = 1, 
 /* Where element (i0, i1, ...) of a tensor lies: at i0 * strides[0] + i1 * strides[1] + ..., in elements, from its offset. Each
  * array has rank entries, read only while the plan is made; NULL: dense, the last dim adjacent. The dims before the channel axis
  * must be evenly spaced as one, and so those after it (a padded row pitch, a slice of the channels of a larger tensor, every
- * second image; not a window cut from an image), and no two elements may share a place. What cannot be collapsed so is
- * CLBN_ERROR_INVALID_DIMS. */
+ * second image; not a window cut from an image), and no two elements may share a place, nor rows lie in each other's gaps. What
+ * cannot be collapsed so is CLBN_ERROR_INVALID_DIMS. */
 typedef struct clbn_strides {
     const size_t *x, *y, *residual, *dx, *dy, *dresidual;
 } clbn_strides;
