@@ -30,5 +30,6 @@ void trial_free(trial *t);
 void add_opencl_refusals(TCase *tests); /* arguments_opencl.c */
 void add_call_refusals(TCase *tests);   /* arguments_calls.c */
 void add_value_refusals(TCase *tests);  /* arguments_values.c */
+void add_place_refusals(TCase *tests);  /* arguments_places.c */
 
 #endif

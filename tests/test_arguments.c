@@ -349,6 +349,7 @@ static void add(Suite *suite) {
     tcase_add_test(tests, inference_does_not_look_at_update_weight);
     tcase_add_test(tests, backward_by_parts_of_an_empty_share_needs_the_saved_statistics);
     add_value_refusals(add_tests(suite, "values"));
+    add_place_refusals(add_tests(suite, "places"));
     add_call_refusals(add_tests(suite, "every argument of every call"));
     if (strcmp(test_device_name(), "cpu")) add_opencl_refusals(add_tests(suite, "opencl arguments"));
 }
