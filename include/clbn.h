@@ -237,8 +237,8 @@ typedef enum clbn_preset { CLBN_PRESET_PYTORCH = 0, CLBN_PRESET_TENSORFLOW = 1, 
 /* Where element (i0, i1, ...) of a tensor lies: at i0 * strides[0] + i1 * strides[1] + ..., in elements, from its offset. Each
  * array has rank entries, read only while the plan is made; NULL: dense, the last dim adjacent. The dims before the channel axis
  * must be evenly spaced as one, and so those after it (a padded row pitch, a slice of the channels of a larger tensor, every
- * second image; not a window cut from an image), and no two elements may share a place. What cannot be collapsed so is
- * CLBN_ERROR_INVALID_DIMS. */
+ * second image; not a window cut from an image), and no two elements may share a place, nor rows lie in each other's gaps. What
+ * cannot be collapsed so is CLBN_ERROR_INVALID_DIMS. */
 typedef struct clbn_strides {
     const size_t *x, *y, *residual, *dx, *dy, *dresidual;
 } clbn_strides;
@@ -488,7 +488,7 @@ CLBN_API clbn_status clbn_moments_part(const clbn_plan *plan, cl_command_queue q
 
 /* This share's part of backward's two sums, from dy, x, the saved_* of the whole batch (required) and what v needs; dgamma and
  * dbeta, where given, get this share's own. Hand all parts to clbn_backward_training, whose dgamma and dbeta are then the whole
- * batch's. args.part and args.count are required; dx, dresidual and parts must be absent. */
+ * batch's. args.part and args.count are required; dx, dresidual, parts and counts must be absent. */
 CLBN_API clbn_status clbn_backward_part(const clbn_plan *plan, cl_command_queue queue, const clbn_backward_args *args,
                                         cl_uint n_wait, const cl_event *wait_list, cl_event *event);
 
