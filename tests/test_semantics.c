@@ -239,6 +239,7 @@ START_TEST(only_one_running_statistic_may_be_given) {
 END_TEST
 
 void add_edges(TCase *tests); /* semantics_edges.c */
+void add_parts(TCase *tests); /* semantics_parts.c */
 
 static void add(Suite *suite) {
     TCase *tests = add_tests(suite, "meaning");
@@ -252,6 +253,7 @@ static void add(Suite *suite) {
     tcase_add_test(tests, a_weight_of_1_replaces_whatever_was_there);
     tcase_add_test(tests, only_one_running_statistic_may_be_given);
     add_edges(add_tests(suite, "edges"));
+    add_parts(add_tests(suite, "parts"));
 }
 
 int main(void) {
