@@ -95,6 +95,11 @@ long double bounds_dgamma(const bounds_step *s, const bounds_sums *sums) {
     return s->of.inv_std * (gx_error(s, sums) + inv_std_error(s) * fabsl(sums->exact_gx));
 }
 
+long double bounds_dgamma_of_rows(const bounds_step *s, const bounds_sums *sums) {
+    const long double moved = bounds_is_cpu_path(s->who) ? 0 : bounds_batch_mean(s->who, &s->of);
+    return bounds_dgamma(s, sums) + s->of.inv_std * moved * (sums->g + sums->of_g);
+}
+
 long double bounds_dx(const bounds_step *s, const bounds_sums *sums, long double g, long double of_g, long double about_mean) {
     const long double A = bounds_accuracy(s->who), u = inv_std_error(s), r = s->of.inv_std, n = (long double)s->of.values;
     const long double scale = fabsl(s->of.gamma) * r;

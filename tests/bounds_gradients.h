@@ -20,6 +20,8 @@
  *   sums        each g is off by its own error: sum of these, and the promise's A sum |g|; with (x - mean) likewise. A mean that is off
  *               by d moves sum g (x - mean) by d |sum g| <= d sum |g|.
  *   dgamma      r times that, and r itself is off by u (outside 1.5 u): u r |sum g (x - mean)|.
+ *   of rows     the promise for dgamma is that of the whole batch. In the sums of some rows alone a mean that is off, by A sigma at
+ *               most, is not made good by the other rows: r A sigma sum |g| more.
  *   dx          the errors of g, of the sums, A of each term, 3 u of the last (r^3), and d K mean |g (x - mean)| for its x - mean.
  *   PARTS       each rounds its mean to two reals, and so does each merge: what that moves the mean by is given as of_mean, e.
  *               The variance holds the squares of the parts' means about the whole's, so that it is off by 2 e sigma, and inv_std
@@ -58,6 +60,7 @@ typedef struct bounds_sums {
 void bounds_sums_add(bounds_sums *sums, long double g, long double of_g, long double about_mean);
 long double bounds_dbeta(const bounds_step *s, const bounds_sums *sums);
 long double bounds_dgamma(const bounds_step *s, const bounds_sums *sums);
+long double bounds_dgamma_of_rows(const bounds_step *s, const bounds_sums *sums);
 long double bounds_dx(const bounds_step *s, const bounds_sums *sums, long double g, long double of_g, long double about_mean);
 long double bounds_accumulated(bounds_of who, long double old, long double added, long double of_added);
 

@@ -80,9 +80,10 @@ int shares_open(shares *s, const material *of, cl_command_queue queue, const siz
     size_t row = 0;
     memset(s, 0, sizeof *s);
     s->of = of, s->queue = queue, s->count = count;
-    int used = snprintf(s->title, sizeof s->title, "%zux%zux%zu, data %d, x type %d, y type %d, act %d, rule %d%s%s, in shares of",
-                        shape.outer, shape.channels, shape.inner, of->b->of->data, of->m.level[BY_X_TYPE], of->m.level[BY_Y_TYPE],
-                        of->m.level[BY_ACTIVATION], of->m.level[BY_RULE], *note ? ", " : "", note);
+    int used =
+        snprintf(s->title, sizeof s->title, "%zux%zux%zu, data %d, x type %d, y type %d, act %d, rule %d%s%s, in shares of",
+                 shape.outer, shape.channels, shape.inner, of->b->of->data, of->m.level[BY_X_TYPE], of->m.level[BY_Y_TYPE],
+                 of->m.level[BY_ACTIVATION], of->m.level[BY_RULE], *note ? ", " : "", note);
     for (size_t k = 0; k < count; k++) {
         share *one = &s->each[k];
         one->first_row = row, one->rows = rows[k], row += rows[k];
@@ -105,15 +106,16 @@ static void forget(calls *c) {
 void shares_close(shares *s) {
     for (size_t k = 0; k < s->count; k++) {
         share *o = &s->each[k];
-        guarded *all[] = {&o->x,       &o->residual, &o->y,   &o->dy,           &o->dx,          &o->dresidual, &o->mean,       &o->mean_lo,
-                          &o->inv_std, &o->var,      &o->dgamma, &o->running_mean, &o->running_var, &o->dbeta, &o->own_dgamma, &o->own_dbeta};
+        guarded *all[] = {&o->x,           &o->residual, &o->y,          &o->dy,       &o->dx,     &o->dresidual,
+                          &o->mean,        &o->mean_lo,  &o->inv_std,    &o->var,      &o->dgamma, &o->running_mean,
+                          &o->running_var, &o->dbeta,    &o->own_dgamma, &o->own_dbeta};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) guarded_free(all[i]);
         clbn_plan_destroy(o->plan);
     }
     guarded *common[] = {&s->gamma, &s->beta, &s->parts[0], &s->parts[1], &s->counts[0], &s->counts[1]};
     for (size_t i = 0; i < sizeof common / sizeof *common; i++) guarded_free(common[i]);
-    double *read[] = {s->out.y,           s->out.mean,        s->out.mean_lo, s->out.var,       s->out.inv_std, s->out.running_mean,
-                      s->out.running_var, s->out.dx, s->out.dresidual, s->out.dgamma,  s->out.dbeta};
+    double *read[] = {s->out.y,           s->out.mean, s->out.mean_lo,   s->out.var,    s->out.inv_std, s->out.running_mean,
+                      s->out.running_var, s->out.dx,   s->out.dresidual, s->out.dgamma, s->out.dbeta};
     for (size_t i = 0; i < sizeof read / sizeof *read; i++) free(read[i]);
     forget(&s->before), forget(&s->after);
     memset(s, 0, sizeof *s);
@@ -269,8 +271,8 @@ void shares_check_parts_of_nothing(shares *s) {
         guarded_fill(parts + k * reals * bytes, bytes, reals);
         const clbn_buffer at = nth_part(s, s->now, k);
         if (s->queue)
-            ck_cl(clEnqueueWriteBuffer(s->queue, at.mem, CL_TRUE, at.offset * bytes, reals * bytes,
-                                       parts + k * reals * bytes, 0, NULL, NULL));
+            ck_cl(clEnqueueWriteBuffer(s->queue, at.mem, CL_TRUE, at.offset * bytes, reals * bytes, parts + k * reals * bytes, 0,
+                                       NULL, NULL));
     }
 }
 
@@ -297,7 +299,8 @@ static void gather_array(shares *s, size_t field, double **into) {
 static void gather_rows(shares *s, size_t field, clbn_dtype type, double **into) {
     *into = numbers(s->of->b->count);
     for (size_t k = 0; k < s->count; k++)
-        array_read((guarded *)(void *)((char *)&s->each[k] + field), type, s->title, *into + s->each[k].first_row * row_elements(s));
+        array_read((guarded *)(void *)((char *)&s->each[k] + field), type, s->title,
+                   *into + s->each[k].first_row * row_elements(s));
 }
 
 static void inputs_must_be_unchanged(shares *s) {

@@ -115,8 +115,8 @@ void verdict_make(verdict *v, const material *of) {
     const definition_activation act = manner_activation(&of->m);
     memset(v, 0, sizeof *v);
     v->of = of;
-    long double **channels[] = {&v->mean, &v->var, &v->inv_std, &v->dgamma, &v->dbeta, &v->running_mean, &v->running_var,
-                                &v->of_mean};
+    long double **channels[] = {&v->mean,  &v->var,          &v->inv_std,     &v->dgamma,
+                                &v->dbeta, &v->running_mean, &v->running_var, &v->of_mean};
     long double **elements[] = {&v->v, &v->y, &v->g, &v->dx};
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) *channels[i] = numbers(n);
     for (size_t i = 0; i < 4; i++) *elements[i] = numbers(b->count);
@@ -139,8 +139,8 @@ void verdict_make(verdict *v, const material *of) {
 }
 
 void verdict_free(verdict *v) {
-    long double *all[] = {v->mean,        v->var, v->inv_std, v->dgamma, v->dbeta, v->running_mean,
-                          v->running_var, v->of_mean, v->v,   v->y,       v->g,      v->dx};
+    long double *all[] = {v->mean,        v->var,     v->inv_std, v->dgamma, v->dbeta, v->running_mean,
+                          v->running_var, v->of_mean, v->v,       v->y,      v->g,     v->dx};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     memset(v, 0, sizeof *v);
 }
@@ -195,9 +195,11 @@ static void judge_running(const verdict *v, bounds_of who, const outcome *got, s
     const long double part = is_unbiased(m) && !stays ? definition_unbiased(v->var[c], m->b->values) : v->var[c];
     const double weight = manner_update_weight(&m->m);
     judge_within(who, "running_mean", got->running_mean[c], v->running_mean[c],
-                 bounds_running(who, m->running_mean[c], v->mean[c], weight, bounds_batch_mean(who, &of) + of_mean(v, who, c)), title);
-    judge_within(who, "running_var", got->running_var[c], v->running_var[c],
-                 stays ? 0 : bounds_running(who, m->running_var[c], part, weight, bounds_batch_var(who, part) + of_var(v, who, c)), title);
+                 bounds_running(who, m->running_mean[c], v->mean[c], weight, bounds_batch_mean(who, &of) + of_mean(v, who, c)),
+                 title);
+    judge_within(
+        who, "running_var", got->running_var[c], v->running_var[c],
+        stays ? 0 : bounds_running(who, m->running_var[c], part, weight, bounds_batch_var(who, part) + of_var(v, who, c)), title);
 }
 
 static void judge_saved(const verdict *v, bounds_of who, const outcome *got, size_t c, const char *title) {
@@ -290,7 +292,7 @@ void verdict_sums(const verdict *v, bounds_of who, size_t first_row, size_t rows
             bounds_sums_add(&sums, v->g[e.at], bounds_g(&s, v->v[e.at], e.of_v, m->dy[e.at]), e.about_mean);
             sum += v->g[e.at];
         }
-        const long double of_sum = bounds_dbeta(&s, &sums), of_product = bounds_dgamma(&s, &sums), r = s.of.inv_std;
+        const long double of_sum = bounds_dbeta(&s, &sums), of_product = bounds_dgamma_of_rows(&s, &sums), r = s.of.inv_std;
         judge_within(who, "part's sum", (double)((long double)p[0] + p[shape.channels]), sum, of_sum + FLT_MIN, title);
         judge_within(who, "part's product", (double)(((long double)p[2 * shape.channels] + p[3 * shape.channels]) * r),
                      r * sums.exact_gx, of_product + FLT_MIN, title);
