@@ -15,7 +15,8 @@
  *               -1/2 (d var / var) sqrt(var) / (sqrt(var) + e), no more. Two roundings to its type: epsilon's and its own.
  *   y, CPU      (x - mean) * k + beta in double: A (|gamma xhat| + |beta|), and gamma inv_std times what double leaves of the mean.
  *   running     (1 - w) old + w batch: w times the batch's bound; each term passes at most four roundings (its factor, the factor
- *               n / (n - 1) or the mean's own, the two products) and the sum one: 5 u (|(1 - w) old| + |w batch|).
+ *               n / (n - 1) or the mean's own, the two products) and the sum one: 5 u (|(1 - w) old| + |w batch|). The CPU path
+ *               does these in double, but takes in the batch's statistics as they are saved, rounded to real: u |w batch| more.
  */
 #ifndef CLBN_TESTS_BOUNDS_H
 #define CLBN_TESTS_BOUNDS_H
