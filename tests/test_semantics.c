@@ -238,8 +238,9 @@ START_TEST(only_one_running_statistic_may_be_given) {
 }
 END_TEST
 
-void add_edges(TCase *tests); /* semantics_edges.c */
-void add_parts(TCase *tests); /* semantics_parts.c */
+void add_edges(TCase *tests);   /* semantics_edges.c */
+void add_parts(TCase *tests);   /* semantics_parts.c */
+void add_running(TCase *tests); /* semantics_running.c */
 
 static void add(Suite *suite) {
     TCase *tests = add_tests(suite, "meaning");
@@ -254,6 +255,7 @@ static void add(Suite *suite) {
     tcase_add_test(tests, only_one_running_statistic_may_be_given);
     add_edges(add_tests(suite, "edges"));
     add_parts(add_tests(suite, "parts"));
+    add_running(add_tests(suite, "running"));
 }
 
 int main(void) {
