@@ -90,3 +90,11 @@ long double bounds_running(bounds_of who, long double old, long double batch, do
     if (bounds_is_cpu_path(who)) error += bounds_real(who) * fabsl(added);
     return weight == 0 ? 0 : rounded(who, kept + added, error);
 }
+
+long double bounds_folded_weight(bounds_of who, long double weight) {
+    return bounds_accuracy(who) * fabsl(weight);
+}
+
+long double bounds_folded_bias(bounds_of who, long double scaled, long double beta) {
+    return bounds_accuracy(who) * (fabsl(scaled) + fabsl(beta));
+}

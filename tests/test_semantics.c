@@ -241,6 +241,7 @@ END_TEST
 void add_edges(TCase *tests);   /* semantics_edges.c */
 void add_parts(TCase *tests);   /* semantics_parts.c */
 void add_running(TCase *tests); /* semantics_running.c */
+void add_folding(TCase *tests); /* semantics_folding.c */
 
 static void add(Suite *suite) {
     TCase *tests = add_tests(suite, "meaning");
@@ -256,6 +257,7 @@ static void add(Suite *suite) {
     add_edges(add_tests(suite, "edges"));
     add_parts(add_tests(suite, "parts"));
     add_running(add_tests(suite, "running"));
+    add_folding(add_tests(suite, "folding"));
 }
 
 int main(void) {
