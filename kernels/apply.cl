@@ -164,7 +164,7 @@ __kernel void apply_planes(FORWARD_PARAMETERS(VIEW_PARAMETERS), PLANE_PARAMETERS
             statistics_for(c, channels, constants + constants_offset, &arrays, &s);
             affine_of(c, &s, &arrays, &affine_c);
             FORWARD_AT(t, part.row, c, part.start, (part.row * channels + c) * mask_run);
-            if ((s.moves & ARE_THERE) != 0) apply_rows(&t, &by, part.rows, part.length, &affine_c, &arrays);
+            apply_rows(&t, &by, (s.moves & ARE_THERE) != 0 ? part.rows : 0, part.length, &affine_c, &arrays);
             if (k == 0) {
                 if (SPEAKS) report(c, &s, &arrays);
             }
