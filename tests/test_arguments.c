@@ -58,7 +58,7 @@ END_TEST
     XX("an epsilon of infinity", c->epsilon = INFINITY, INVALID_VALUE, "epsilon")                                            \
     XX("an unknown dtype", c->dtype = (clbn_dtype)77, INVALID_ARGUMENT, "dtype")                                             \
     XX("a dtype as x", c->dtype = CLBN_AS_X, INVALID_ARGUMENT, "dtype")                                                      \
-    XX("an unknown y_dtype", c->y_dtype = (clbn_dtype)4, INVALID_ARGUMENT, "y_dtype")                                        \
+    XX("an unknown y_dtype", c->y_dtype = (clbn_dtype)5, INVALID_ARGUMENT, "y_dtype")                                        \
     XX("a y_dtype below as x", c->y_dtype = (clbn_dtype)-2, INVALID_ARGUMENT, "y_dtype")                                     \
     XX("an unknown epsilon rule", c->epsilon_rule = (clbn_epsilon_rule)2, INVALID_ARGUMENT, "epsilon_rule")                  \
     XX("an unknown running variance", c->running_variance = (clbn_running_variance)-1, INVALID_ARGUMENT, "running_variance") \
