@@ -53,20 +53,20 @@ static void sides_must_agree(const material *m, const char *variant) {
     stage_close(&s);
 }
 
-/* saved: ALL_SAVED, RECOMPUTED or, as a third, by mask. */
+/* By saved statistics, by ones made again, and by mask. The plan's choice, and the variants in turn. */
 START_TEST(backward_stands_on_forwards_side_of_a_kink) {
     static const char *const shapes[] = {"inner_49", "lanes_17", "tiny_mixed", "inner_1025"};
     const test_case *c = case_named(shapes[_i % 4]);
     const char *names[MOST_NAMES];
     const size_t count = variant_names(names);
-    if (case_elements(c) > test_element_limit()) return;
+    if (case_elements(c) > test_element_limit() || (test_is_short() && _i != 2)) return;
     batch b;
     batch_make(&b, c, tested_flushes_denormals());
     for (unsigned how = 0; how < 3; how++)
         for (unsigned statistics = 0; statistics < 2; statistics++)
             for (unsigned rule = 0; rule < 2; rule++) {
                 manner plain = {{0}};
-                plain.level[BY_ACTIVATION] = how == 2 ? 1 : 1 + (unsigned char)(_i % 2); /* relu, leaky */
+                plain.level[BY_ACTIVATION] = _i == 1 ? 2 : 1; /* leaky, relu */
                 plain.level[BY_RESIDUAL] = 1;
                 plain.level[BY_MASK] = how == 2;
                 plain.level[BY_SAVED] = how == 1 ? RECOMPUTED : ALL_SAVED;
@@ -75,8 +75,9 @@ START_TEST(backward_stands_on_forwards_side_of_a_kink) {
                 material m;
                 material_make(&m, &b, &plain);
                 aim_at_the_kink(&m);
-                for (size_t k = 0; k < count; k++)
-                    if (k == 0 || k % 3 == (how + rule) % 3) sides_must_agree(&m, names[k]);
+                sides_must_agree(&m, NULL);
+                const size_t turn = 1 + ((size_t)_i * 3 + how) % (count > 1 ? count - 1 : 1);
+                if (turn < count && !test_is_short()) sides_must_agree(&m, names[turn]);
                 material_free(&m);
             }
     batch_free(&b);

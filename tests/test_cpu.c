@@ -3,11 +3,14 @@
  * The CPU path is right: the definition judges it, in both of its forms, and it gives the same bits for any thread count. It
  * judges every device in its turn.
  */
+#include "stage.h"
 #include "support.h"
 #include "sweep.h"
 
 #include <math.h>
 #include <omp.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const char *chosen[] = {NULL};
 static clbn_device *best, *portable;
@@ -102,6 +105,57 @@ START_TEST(the_thread_count_changes_no_bit) {
 }
 END_TEST
 
+/* Forward and backward in one manner; every number that is left, one behind the other, for the caller to free. */
+static double *all_of(clbn_device *device, const material *m, size_t *count) {
+    stage s;
+    ck_clbn(stage_open(&s, device, NULL, m, NULL, "threads"));
+    stage_forward(&s);
+    stage_backward(&s);
+    const size_t n = m->b->shape.channels, elements = m->b->count;
+    const double *of_channels[] = {s.out.mean,         s.out.mean_lo,     s.out.var,    s.out.inv_std,
+                                   s.out.running_mean, s.out.running_var, s.out.dgamma, s.out.dbeta};
+    const double *of_elements[] = {s.out.y, s.out.dx, s.out.dresidual};
+    double *all = calloc(8 * n + 3 * elements, sizeof *all), *next = all;
+    ck_assert_ptr_nonnull(all);
+    for (int k = 0; k < 8; k++, next += n)
+        if (of_channels[k]) memcpy(next, of_channels[k], n * sizeof *all);
+    for (int k = 0; k < 3; k++, next += elements)
+        if (of_elements[k]) memcpy(next, of_elements[k], elements * sizeof *all);
+    *count = 8 * n + 3 * elements;
+    stage_close(&s);
+    return all;
+}
+
+START_TEST(the_thread_count_changes_no_bit_in_any_manner) {
+    static const char *const names[] = {"outliers", "outliers_lanes", "inner_of_two_147x147", "one_nan", "lanes_65537"};
+    static const int threads[] = {1, 3, 8};
+    const manner how = manner_of((size_t)_i);
+    const test_case *c = case_named(names[_i % 5]);
+    if (case_elements(c) > test_element_limit()) return;
+    const int before = omp_get_max_threads();
+    batch b;
+    material m;
+    batch_make(&b, c, 0);
+    material_make(&m, &b, &how);
+    double *first = NULL;
+    for (int k = 0; k < 3; k++) {
+        size_t count;
+        omp_set_num_threads(threads[k]);
+        double *again = all_of(_i % 2 ? portable : best, &m, &count);
+        if (!first)
+            first = again;
+        else {
+            if (memcmp(first, again, count * sizeof *first)) ck_abort_msg("manner %d: %d threads change bits", _i, threads[k]);
+            free(again);
+        }
+    }
+    free(first);
+    omp_set_num_threads(before);
+    material_free(&m);
+    batch_free(&b);
+}
+END_TEST
+
 static void add(Suite *suite) {
     TCase *definition = add_tests(suite, "definition");
     tcase_add_test(definition, the_definition_gives_the_tutorials_numbers);
@@ -111,6 +165,7 @@ static void add(Suite *suite) {
     tcase_add_loop_test(tests, the_definition_judges_the_cpu_path, 0, (int)case_count);
     tcase_add_loop_test(tests, the_definition_judges_the_portable_loops, 0, (int)case_count);
     tcase_add_loop_test(tests, the_thread_count_changes_no_bit, 0, (int)case_count);
+    tcase_add_loop_test(tests, the_thread_count_changes_no_bit_in_any_manner, 0, (int)manner_count());
 }
 
 int main(void) {
