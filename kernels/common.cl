@@ -10,7 +10,7 @@
  *   ALONE     1: a work-group is one work-item, which walks whole vectors (CPU devices); 0: adjacent work-items take
  *             adjacent vectors
  *   HINTS     1: the device is a CPU, whose caches take hints (its compiler permitting)
- *   X_TYPE    how x and dx are stored: f32, f16, bf16, f64; Y_TYPE: y, dy, residual and dresidual
+ *   X_TYPE    how x and dx are stored: f32, f16, bf16, f64, i8; Y_TYPE: y, dy, residual and dresidual
  *   ACT       the activation: identity, relu, leaky_relu, clip, silu, custom
  *   RESIDUAL  1: a residual is added before the activation
  *   MASK      1: forward keeps a bit an element for backward; VEC is then 8 or more
@@ -58,6 +58,7 @@
 #define NUMBER_f16        1
 #define NUMBER_bf16       2
 #define NUMBER_f64        3
+#define NUMBER_i8         4
 #define NUMBER_identity   0
 #define NUMBER_relu       1
 #define NUMBER_leaky_relu 2

@@ -94,16 +94,20 @@ void plane_sums(const __global x_store *x, const ulong unit, const uint rows, co
     *squares = (q0 + q1) + (q2 + q3);
 }
 
-/* The same with single values. */
+/* The same with single values. A row is summed by itself: one long chain would round as often as it has values, and where these are
+ * coarse all to one side. */
 void plane_tail_sums(const __global x_store *x, const ulong unit, const uint rows, const ulong row_step, const uint values,
                      const real pivot, real *sum, real *squares) {
     real e = 0, q = 0;
     for (uint r = 0; r < rows; r++) {
+        real row_e = 0, row_q = 0;
         for (uint i = 0; i < values; i++) {
             const real d = LOAD_X(x + r * row_step + STEPS(i, unit)) - pivot;
-            e += d;
-            q += d * d;
+            row_e += d;
+            row_q += d * d;
         }
+        e += row_e;
+        q += row_q;
     }
     *sum = e;
     *squares = q;

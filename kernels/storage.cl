@@ -7,6 +7,7 @@
 typedef PASTE(float, VEC) floats;
 typedef PASTE(uint, VEC) uints;
 typedef PASTE(ushort, VEC) ushorts;
+typedef PASTE(char, VEC) chars;
 
 #define AS_FLOATS(v)  PASTE(as_float, VEC)(v)
 #define AS_UINTS(v)   PASTE(as_uint, VEC)(v)
@@ -18,6 +19,7 @@ typedef PASTE(ushort, VEC) ushorts;
 #if TAKES_HINTS
 typedef float float_elements __attribute__((ext_vector_type(VEC), aligned(4)));
 typedef ushort ushort_elements __attribute__((ext_vector_type(VEC), aligned(2)));
+typedef char char_elements __attribute__((ext_vector_type(VEC), aligned(1)));
 #define FETCH(T, p)     (*(const __global T##_elements *)(p))
 #define PUT(T, v, p)    (*(__global T##_elements *)(p) = (v))
 #define STREAM(T, v, p) __builtin_nontemporal_store((v), (__global PASTE(T, s) *)(p)) /* p aligned to the vector */
@@ -111,6 +113,16 @@ typedef half f16_store;
 #define f16_STORE_VEC(v, p)  PASTE(PASTE(vstore_half, VEC), _rte)(narrow_vec(v), 0, (p))
 #define f16_STREAM_VEC(v, p) f16_STORE_VEC(v, p)
 #endif
+
+/* The integer itself; saturated, and NaN as 0, when stored. */
+typedef char i8_store;
+#define NUMBER(T, v)        ((v) == (v) ? (v) : (T)0) /* what conversions make of NaN is each device's own */
+#define TO_CHARS(v)         PASTE(PASTE(convert_char, VEC), _sat_rte)(NUMBER(vec, v))
+#define i8_LOAD(p)          ((real)(*(p)))
+#define i8_LOAD_VEC(p)      TO_VEC(FETCH(char, p))
+#define i8_STORE(v, p)      (*(p) = convert_char_sat_rte(NUMBER(real, v)))
+#define i8_STORE_VEC(v, p)  PUT(char, TO_CHARS(v), p)
+#define i8_STREAM_VEC(v, p) STREAM(char, TO_CHARS(v), p)
 
 #if REAL_IS_F64
 typedef double f64_store;

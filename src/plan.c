@@ -48,9 +48,9 @@ static clbn_dtype y_type_of(const clbn_config *config) {
 
 static clbn_status check_types(const clbn_device *device, const clbn_config *config) {
     CHECK(clbn_dtype_bytes(config->dtype) != 0, device, CLBN_ERROR_INVALID_ARGUMENT,
-          "dtype is %d; it must be CLBN_F32, CLBN_F16, CLBN_BF16 or CLBN_F64", (int)config->dtype);
+          "dtype is %d; it must be CLBN_F32, CLBN_F16, CLBN_BF16, CLBN_F64 or CLBN_I8", (int)config->dtype);
     CHECK(clbn_dtype_bytes(y_type_of(config)) != 0, device, CLBN_ERROR_INVALID_ARGUMENT,
-          "y_dtype is %d; it must be CLBN_F32, CLBN_F16, CLBN_BF16, CLBN_F64 or CLBN_AS_X", (int)config->y_dtype);
+          "y_dtype is %d; it must be CLBN_F32, CLBN_F16, CLBN_BF16, CLBN_F64, CLBN_I8 or CLBN_AS_X", (int)config->y_dtype);
     const bool wide = config->dtype == CLBN_F64 || y_type_of(config) == CLBN_F64;
     CHECK(!wide || device->info.has_fp64, device, CLBN_ERROR_UNSUPPORTED,
           "float64 is asked for, and %s has none; the CPU path has", device->info.device);

@@ -33,6 +33,9 @@ clbn_status clbn_enter(const clbn_plan *plan, clbn_run *run) {
         run->on_host = run->on_host || run->buffers[slot].kind == CLBN_BUFFER_HOST;
     }
     if (run->event != NULL) *run->event = NULL;
+    const bool integers = plan->x_type == CLBN_I8 || plan->y_type == CLBN_I8;
+    CHECK(!integers || (run->operation == CLBN_FORWARD && run->statistics == CLBN_OF_POPULATION), plan->device,
+          CLBN_ERROR_UNSUPPORTED, "%s is not for a plan of CLBN_I8; clbn_forward_inference is", run->name);
     TRY(backend->check_queue(plan, run));
     if (is_idle(plan, run)) return backend->idle(plan, run);
     TRY(clbn_check_run(plan, run));

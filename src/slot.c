@@ -13,6 +13,8 @@ size_t clbn_dtype_bytes(clbn_dtype dtype) {
         return 2;
     case CLBN_F64:
         return 8;
+    case CLBN_I8:
+        return 1;
     case CLBN_AS_X:
         break;
     }

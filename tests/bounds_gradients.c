@@ -38,7 +38,7 @@ long double bounds_activated(const bounds_step *s, long double v, long double of
     case DEFINITION_LEAKY:
         return fmaxl(1, fabsl((long double)s->act.slope)) * of_v;
     case DEFINITION_SILU:
-        return 1.1L * of_v + rounding;
+        return 1.1L * of_v + rounding + (s->who == BOUNDS_OF_DEVICE ? 3e-37L : 0);
     case DEFINITION_SQUARE:
         return 2 * (fabsl(v) + of_v) * of_v + rounding;
     default:
@@ -74,10 +74,18 @@ long double bounds_g(const bounds_step *s, long double v, long double of_v, long
     }
 }
 
-void bounds_sums_add(bounds_sums *sums, long double g, long double of_g, long double about_mean) {
-    sums->g += fabsl(g);
+long double bounds_size(const bounds_step *s, long double dy, long double g) {
+    if (bounds_is_cpu_path(s->who) || s->act.kind == DEFINITION_SQUARE) return fabsl(g);
+    const long double steepest = s->act.kind == DEFINITION_SILU    ? 1.1L
+                                 : s->act.kind == DEFINITION_LEAKY ? fabsl(s->act.slope)
+                                                                   : 1;
+    return fabsl(dy) * (steepest > 1 ? steepest : 1);
+}
+
+void bounds_sums_add(bounds_sums *sums, long double g, long double size, long double of_g, long double about_mean) {
+    sums->g += size;
     sums->of_g += of_g;
-    sums->gx += fabsl(g * about_mean);
+    sums->gx += size * fabsl(about_mean);
     sums->of_gx += of_g * fabsl(about_mean);
     sums->exact_gx += g * about_mean;
 }
@@ -100,13 +108,13 @@ long double bounds_dgamma_of_rows(const bounds_step *s, const bounds_sums *sums)
     return bounds_dgamma(s, sums) + s->of.inv_std * moved * (sums->g + sums->of_g);
 }
 
-long double bounds_dx(const bounds_step *s, const bounds_sums *sums, long double g, long double of_g, long double about_mean) {
+long double bounds_dx(const bounds_step *s, const bounds_sums *sums, long double size, long double of_g, long double about_mean) {
     const long double A = bounds_accuracy(s->who), u = inv_std_error(s), r = s->of.inv_std, n = (long double)s->of.values;
     const long double scale = fabsl(s->of.gamma) * r;
-    if (s->population) return scale * (of_g + (A + u) * fabsl(g));
+    if (s->population) return scale * (of_g + (A + u) * size);
     const long double sigma = sqrtl(s->of.var), K = !s->outside ? r * r : sigma == 0 ? 0 : r / sigma;
     const long double of_mean_g = bounds_dbeta(s, sums) / n, back = fabsl(about_mean) * K / n;
-    return scale * (of_g + (A + u) * fabsl(g) + of_mean_g + u * sums->g / n + back * (gx_error(s, sums) + 3 * u * sums->gx) +
+    return scale * (of_g + (A + u) * size + of_mean_g + u * sums->g / n + back * (gx_error(s, sums) + 3 * u * sums->gx) +
                     mean_error(s) * K * (sums->gx + sums->of_gx) / n);
 }
 

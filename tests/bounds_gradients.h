@@ -3,8 +3,10 @@
  * The bounds of what lies behind an activation, and of the gradients: bounds.h continued, in its words. All inputs are exact.
  *
  * PROMISE, on a device, with K = r^2 (outside: r / sigma) and r = inv_std, all sums and means of absolute values:
- *     |dx - exact| <= A |gamma| r (|g| + mean |g| + |x - mean| K mean |g (x - mean)|);    A |gamma| r |g| in inference
- *     |dgamma - exact| <= A r sum |g (x - mean)|,    |dbeta - exact| <= A sum |g|,    each rounding to real included
+ *     |dx - exact| <= A |gamma| r (|dy| + mean |dy| + |x - mean| K mean |dy (x - mean)|);    A |gamma| r |dy| in inference
+ *     |dgamma - exact| <= A r sum |dy (x - mean)|,    |dbeta - exact| <= A sum |dy|,    each rounding to real included
+ * It counts dy, not g: a value behind a kink has no gradient, yet it moved the mean, by which sum g (x - mean) is off. (Where an
+ * activation is steeper than 1, dy times its steepest slope; the square has none, and counts g. So does the CPU path.)
  * 16-bit results are rounded twice, to real and to their type: judged by the type's values about the bound, see verdict.h.
  *
  * Derived:
@@ -13,7 +15,7 @@
  *               (u |gamma xhat| more; outside it comes from var rounded to real, and is off by u / 2 more) and the mean as two reals
  *               (2^-48 |mean|, or 2^-106). Without saved_mean_lo it is u |mean|: |gamma| r times that in v. Of the CPU path; a device's promise covers it, all but the lost saved_mean_lo.
  *   y           act's steepest slope L between v - e and v + e, times the error e of v; and A |y|, for what evaluating it rounds, where
- *               that is a function of v (silu, the square).
+ *               that is a function of v (silu, the square). Below v = -88.7 exp(-v) is no float: silu is 0 there, off by less than 3e-37.
  *   g           = dy act'(v). Where a kink lies within e of v, either side is right: the jump of act' there, times |dy|. Elsewhere
  *               act' of the piecewise linear ones is exact; leaky's product with slope is rounded. silu: |act''| <= 1/2, so
  *               e / 2; s is off by 6 u s, and so is 1 - s, which v multiplies: 6 u (1 + |v|) <= A (1 + |v|) in all. Square: 2 e + 2 A |v|.
@@ -57,11 +59,13 @@ typedef struct bounds_sums {
     long double g, of_g, gx, of_gx, exact_gx;
 } bounds_sums;
 
-void bounds_sums_add(bounds_sums *sums, long double g, long double of_g, long double about_mean);
+/* What the promise counts of a value: on a device |dy| times the steepest slope, else |g|. */
+long double bounds_size(const bounds_step *s, long double dy, long double g);
+void bounds_sums_add(bounds_sums *sums, long double g, long double size, long double of_g, long double about_mean);
 long double bounds_dbeta(const bounds_step *s, const bounds_sums *sums);
 long double bounds_dgamma(const bounds_step *s, const bounds_sums *sums);
 long double bounds_dgamma_of_rows(const bounds_step *s, const bounds_sums *sums);
-long double bounds_dx(const bounds_step *s, const bounds_sums *sums, long double g, long double of_g, long double about_mean);
+long double bounds_dx(const bounds_step *s, const bounds_sums *sums, long double size, long double of_g, long double about_mean);
 long double bounds_accumulated(bounds_of who, long double old, long double added, long double of_added);
 
 #endif

@@ -68,6 +68,7 @@ static void place_of(data_kind data, size_t channel, int flushes, double *mean, 
     *mean = 0, *sigma = 1;
     switch (data) {
     case MEAN_1E2:
+    case COARSE:
         *mean = 1e2;
         break;
     case MEAN_1E4:
@@ -105,6 +106,8 @@ static float value_of(const batch *b, size_t channel, size_t nth, uint64_t *stat
         return (float)((nth % 2 ? -sigma : sigma) + normal(state));
     case CONSTANT:
         return constants[channel % 11];
+    case COARSE:
+        return (float)(rint(2 * (mean + sigma * normal(state))) / 2);
     default:
         return (float)(mean + sigma * normal(state));
     }

@@ -19,6 +19,7 @@ typedef enum data_kind {
     ALTERNATING, /* 1e4, -1e4, ... and a little noise */
     SMALL_SIGMA, /* sigma 1e-18, or 1e-15 where denormals are flushed; epsilon is 0 */
     LARGE_SIGMA, /* sigma 1e15 */
+    COARSE,      /* mean / sigma = 100 in steps of a half, so that roundings do not cancel */
     CONSTANT,    /* each channel one value, of 1e-30 to 1e30 in size */
     ONE_NAN,     /* normal, but one value of the middle channel */
     ONE_INF

@@ -3,29 +3,18 @@
  * The edges of the semantics suite: one value a channel, no value, constant channels, var and epsilon 0, a negative variance.
  */
 #include "judge.h"
-#include "support.h"
+#include "semantics.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-void add_edges(TCase *tests);
-
-/* What the tested device runs a batch with: by every variant it has, and by its own choice; on the CPU path just that. */
-static size_t variants(const char *names[16]) {
-    size_t n = 1;
-    names[0] = NULL;
-    if (!tested_is_cpu_path())
-        for (const char *name; n < 16 && (name = clbn_variant_name(n - 1)) != NULL; n++) names[n] = name;
-    return n;
-}
-
 typedef void check_result(const scene *s, const result *r);
 
 /* Trains the batch in place and not, by every variant, and has the result checked. */
 static void train_by_every_variant(const batch *b, const way *w, check_result *check) {
-    const char *names[16];
-    size_t count = variants(names);
+    const char *names[MOST_NAMES];
+    size_t count = variant_names(names);
     for (size_t k = 0; k < count; k++) {
         clbn_config config = config_of(b, w, names[k]);
         clbn_plan *plan = NULL;

@@ -4,7 +4,7 @@
  * are on; every folded number is that of the formula.
  */
 #include "manner.h"
-#include "support.h"
+#include "semantics.h"
 #include "tensor.h"
 #include "verdict.h"
 
@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-void add_folding(TCase *tests);
 
 typedef struct layer_kind {
     const char *name;

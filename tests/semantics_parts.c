@@ -5,13 +5,11 @@
  */
 #include "shares.h"
 #include "judge.h"
-#include "support.h"
+#include "semantics.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-void add_parts(TCase *tests);
 
 enum { ROWS = 13, CHANNELS = 5 };
 

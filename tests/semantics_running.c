@@ -5,14 +5,12 @@
  */
 #include "cases.h"
 #include "guarded.h"
-#include "support.h"
+#include "semantics.h"
 #include "tensor.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-void add_running(TCase *tests);
 
 enum { ROWS = 16, CHANNELS = 5, ALL = ROWS * CHANNELS };
 

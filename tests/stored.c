@@ -7,6 +7,7 @@
 #include <check.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* 1.m * 2^e with bits of m, e from lowest to highest, and below them multiples of the lowest's last place. */
@@ -120,4 +121,17 @@ void stored_put(clbn_dtype type, void *at, long double value) {
         bits = encode(format_of(type), wide);
         memcpy(at, &bits, sizeof bits);
     }
+}
+
+void *stored_pack(clbn_dtype type, const double *values, size_t count) {
+    const size_t bytes = stored_bytes(type);
+    char *packed = malloc((count + 1) * bytes);
+    if (!packed) ck_abort_msg("no memory for %zu values", count);
+    for (size_t k = 0; k < count; k++) stored_put(type, packed + k * bytes, values[k]);
+    return packed;
+}
+
+void stored_unpack(clbn_dtype type, const void *packed, double *values, size_t count) {
+    const size_t bytes = stored_bytes(type);
+    for (size_t k = 0; k < count; k++) values[k] = stored_get(type, (const char *)packed + k * bytes);
 }

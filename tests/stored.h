@@ -19,5 +19,8 @@ long double stored_half_ulp(clbn_dtype type, long double value);
 
 double stored_get(clbn_dtype type, const void *at);
 void stored_put(clbn_dtype type, void *at, long double value);
+/* Arrays; into packed ones for the caller to free. */
+void *stored_pack(clbn_dtype type, const double *values, size_t count);
+void stored_unpack(clbn_dtype type, const void *packed, double *values, size_t count);
 
 #endif

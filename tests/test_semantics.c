@@ -4,7 +4,7 @@
  * value a channel, none, constant channels. Host calls only, so that the same tests run on both.
  */
 #include "judge.h"
-#include "support.h"
+#include "semantics.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -238,10 +238,13 @@ START_TEST(only_one_running_statistic_may_be_given) {
 }
 END_TEST
 
-void add_edges(TCase *tests);   /* semantics_edges.c */
-void add_parts(TCase *tests);   /* semantics_parts.c */
-void add_running(TCase *tests); /* semantics_running.c */
-void add_folding(TCase *tests); /* semantics_folding.c */
+size_t variant_names(const char *names[MOST_NAMES]) {
+    size_t n = 1;
+    names[0] = NULL;
+    if (!tested_is_cpu_path())
+        for (const char *name; n < MOST_NAMES && (name = clbn_variant_name(n - 1)) != NULL; n++) names[n] = name;
+    return n;
+}
 
 static void add(Suite *suite) {
     TCase *tests = add_tests(suite, "meaning");
@@ -255,6 +258,9 @@ static void add(Suite *suite) {
     tcase_add_test(tests, a_weight_of_1_replaces_whatever_was_there);
     tcase_add_test(tests, only_one_running_statistic_may_be_given);
     add_edges(add_tests(suite, "edges"));
+    add_activations(add_tests(suite, "activations"));
+    add_gradients(add_tests(suite, "gradients"));
+    add_integers(add_tests(suite, "integers"));
     add_parts(add_tests(suite, "parts"));
     add_running(add_tests(suite, "running"));
     add_folding(add_tests(suite, "folding"));

@@ -251,7 +251,7 @@ static void judge_channel(const verdict *v, const bounds_step *s, const outcome 
     for (size_t k = 0; k < m->b->values; k++) {
         const element e = element_of(v, s, c, k);
         const long double of_g = bounds_g(s, v->v[e.at], e.of_v, m->dy[e.at]);
-        bounds_sums_add(&sums, v->g[e.at], of_g, e.about_mean);
+        bounds_sums_add(&sums, v->g[e.at], bounds_size(s, m->dy[e.at], v->g[e.at]), of_g, e.about_mean);
         if (got->dresidual)
             judge_gradient(v, s->who, manner_y_type(&m->m), "dresidual", got->dresidual[e.at], m->old_dresidual[e.at],
                            CLBN_ACCUMULATE_DRESIDUAL, v->g[e.at], of_g, title);
@@ -266,7 +266,7 @@ static void judge_channel(const verdict *v, const bounds_step *s, const outcome 
         const element e = element_of(v, s, c, k);
         const long double of_g = bounds_g(s, v->v[e.at], e.of_v, m->dy[e.at]);
         judge_gradient(v, s->who, manner_x_type(&m->m), "dx", got->dx[e.at], m->old_dx[e.at], CLBN_ACCUMULATE_DX, v->dx[e.at],
-                       bounds_dx(s, &sums, v->g[e.at], of_g, e.about_mean), title);
+                       bounds_dx(s, &sums, bounds_size(s, m->dy[e.at], v->g[e.at]), of_g, e.about_mean), title);
     }
 }
 
@@ -289,7 +289,8 @@ void verdict_sums(const verdict *v, bounds_of who, size_t first_row, size_t rows
         long double sum = 0;
         for (size_t k = first_row * shape.inner; k < (first_row + rows) * shape.inner; k++) {
             const element e = element_of(v, &s, c, k);
-            bounds_sums_add(&sums, v->g[e.at], bounds_g(&s, v->v[e.at], e.of_v, m->dy[e.at]), e.about_mean);
+            bounds_sums_add(&sums, v->g[e.at], bounds_size(&s, m->dy[e.at], v->g[e.at]),
+                            bounds_g(&s, v->v[e.at], e.of_v, m->dy[e.at]), e.about_mean);
             sum += v->g[e.at];
         }
         const long double of_sum = bounds_dbeta(&s, &sums), of_product = bounds_dgamma_of_rows(&s, &sums), r = s.of.inv_std;

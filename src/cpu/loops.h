@@ -80,8 +80,8 @@ typedef struct clbn_cpu_loops {
 
     /* Storage, by clbn_dtype. fetch may write up to lanes - 1 doubles more than count, and asks ahead for what lies at next; put may
      * read as many more; after puts that stream, stream_end. */
-    void (*fetch[4])(const void *from, size_t stride, size_t count, double *to, const void *next);
-    void (*put[4])(const double *from, size_t stride, size_t count, void *to, bool stream);
+    void (*fetch[5])(const void *from, size_t stride, size_t count, double *to, const void *next);
+    void (*put[5])(const double *from, size_t stride, size_t count, void *to, bool stream);
     void (*stream_end)(void);
 
     /* Blocks in double. Sums of count values take those behind them, to a multiple of the lanes, as their own to overwrite. */

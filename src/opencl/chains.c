@@ -27,6 +27,10 @@ static const cl_uint present_bits[CLBN_SLOT_COUNT] = {
     [CLBN_DX] = 1 << 18,         [CLBN_DGAMMA] = 1 << 19, [CLBN_DBETA] = 1 << 20,  [CLBN_DRESIDUAL] = 1 << 21,
     [CLBN_BIAS] = 1 << 26};
 
+static const clbn_shape *shape_of(const clbn_call *c) {
+    return &((const clbn_cl_plan *)c->plan->state)->shape;
+}
+
 static bool has(const clbn_call *c, clbn_slot slot) {
     return c->operands[slot].present;
 }
@@ -67,12 +71,12 @@ static cl_uint flags_of(const clbn_call *c) {
 
 /* A tensor: VIEW_PARAMETERS, or of columns ROW_PARAMETERS, of kernels/common.cl. */
 static void pass_tensor(clbn_launch *launch, const clbn_call *c, clbn_slot slot) {
-    const clbn_view *view = &c->plan->views[slot];
+    const clbn_view *view = &((const clbn_cl_plan *)c->plan->state)->views[slot];
     const bool columns = ((const clbn_cl_plan *)c->plan->state)->variant->columns;
     clbn_pass(launch, c->operands[slot]);
     clbn_pass_count(launch, view->outer);
     if (!columns) clbn_pass_count(launch, view->channel);
-    clbn_pass_count(launch, columns && c->plan->shape.inner == 1 ? view->channel : view->unit);
+    clbn_pass_count(launch, columns && shape_of(c)->inner == 1 ? view->channel : view->unit);
 }
 
 static void pass_mask(clbn_launch *launch, const clbn_call *c) {
@@ -117,9 +121,9 @@ static void pass_channels(clbn_launch *launch, const clbn_call *c, cl_uint more_
 /* How a call's work is cut: PLANE_PARAMETERS of kernels/moments.cl, or the sizes of columns. */
 static void pass_cut(clbn_launch *launch, const clbn_call *c, const clbn_cut *cut) {
     const clbn_cl_plan *state = c->plan->state;
-    clbn_pass_count(launch, c->plan->shape.outer);
-    clbn_pass_count(launch, c->plan->shape.channels);
-    clbn_pass_count(launch, state->variant->columns ? state->columns : c->plan->shape.inner);
+    clbn_pass_count(launch, shape_of(c)->outer);
+    clbn_pass_count(launch, shape_of(c)->channels);
+    clbn_pass_count(launch, state->variant->columns ? state->columns : shape_of(c)->inner);
     clbn_pass_count(launch, cut->chunks);
     clbn_pass_count(launch, cut->rows_each);
     if (state->variant->columns) return;
@@ -129,9 +133,9 @@ static void pass_cut(clbn_launch *launch, const clbn_call *c, const clbn_cut *cu
 
 /* Of a fused kernel. */
 static void pass_whole(clbn_launch *launch, const clbn_call *c) {
-    clbn_pass_count(launch, c->plan->shape.outer);
-    clbn_pass_count(launch, c->plan->shape.channels);
-    if (!((const clbn_cl_plan *)c->plan->state)->variant->columns) clbn_pass_count(launch, c->plan->shape.inner);
+    clbn_pass_count(launch, shape_of(c)->outer);
+    clbn_pass_count(launch, shape_of(c)->channels);
+    if (!((const clbn_cl_plan *)c->plan->state)->variant->columns) clbn_pass_count(launch, shape_of(c)->inner);
 }
 
 static void pass_parts_given(clbn_launch *launch, const clbn_call *c) {
@@ -167,8 +171,8 @@ static void add_moments(clbn_chain *chain, const clbn_call *c) {
     clbn_launch *launch = clbn_chain_add(chain, c->plan, clbn_cl_kernels(state->variant).moments, &state->work);
     pass_tensor(launch, c, CLBN_X);
     if (state->variant->columns) {
-        clbn_pass_count(launch, c->plan->shape.outer);
-        clbn_pass_count(launch, c->plan->shape.channels * state->columns);
+        clbn_pass_count(launch, shape_of(c)->outer);
+        clbn_pass_count(launch, shape_of(c)->channels * state->columns);
         clbn_pass_count(launch, state->work.chunks);
         clbn_pass_count(launch, state->work.rows_each);
     } else {
@@ -182,7 +186,7 @@ static void add_moments(clbn_chain *chain, const clbn_call *c) {
 static void add_finalize(clbn_chain *chain, const clbn_call *c, cl_uint more_flags) {
     const clbn_cl_plan *state = c->plan->state;
     clbn_launch *launch = clbn_chain_add(chain, c->plan, "finalize", &state->finalize);
-    clbn_pass_count(launch, c->plan->shape.channels);
+    clbn_pass_count(launch, shape_of(c)->channels);
     clbn_pass_count(launch, state->columns);
     clbn_pass_count(launch, state->work.chunks);
     clbn_pass(launch, c->parts);
@@ -195,7 +199,7 @@ static void add_finalize(clbn_chain *chain, const clbn_call *c, cl_uint more_fla
 
 static void add_finalize_parts(clbn_chain *chain, const clbn_call *c, cl_uint more_flags) {
     clbn_launch *launch = clbn_chain_add(chain, c->plan, "finalize_parts", &((const clbn_cl_plan *)c->plan->state)->by_channel);
-    clbn_pass_count(launch, c->plan->shape.channels);
+    clbn_pass_count(launch, shape_of(c)->channels);
     pass_parts_given(launch, c);
     clbn_pass(launch, c->constants);
     pass_part(launch, c);
@@ -236,10 +240,10 @@ static void add_sums(clbn_chain *chain, const clbn_call *c) {
 static void add_finalize_sums(clbn_chain *chain, const clbn_call *c) {
     const clbn_cl_plan *state = c->plan->state;
     clbn_launch *launch = clbn_chain_add(chain, c->plan, "finalize_sums", &state->finalize);
-    clbn_pass_count(launch, c->plan->shape.channels);
+    clbn_pass_count(launch, shape_of(c)->channels);
     clbn_pass_count(launch, state->columns);
     clbn_pass_count(launch, state->work.chunks);
-    clbn_pass_count(launch, c->plan->shape.count);
+    clbn_pass_count(launch, shape_of(c)->count);
     clbn_pass(launch, c->parts);
     pass_gradients(launch, c);
     pass_channels(launch, c, 0);
@@ -250,7 +254,7 @@ static void add_finalize_sums(clbn_chain *chain, const clbn_call *c) {
 static void add_finalize_sums_parts(clbn_chain *chain, const clbn_call *c) {
     clbn_launch *launch =
         clbn_chain_add(chain, c->plan, "finalize_sums_parts", &((const clbn_cl_plan *)c->plan->state)->by_channel);
-    clbn_pass_count(launch, c->plan->shape.channels);
+    clbn_pass_count(launch, shape_of(c)->channels);
     pass_parts_given(launch, c);
     pass_gradients(launch, c);
     pass_channels(launch, c, 0);
@@ -280,7 +284,7 @@ static void add_fused_grad(clbn_chain *chain, const clbn_call *c) {
 /* A kernel that goes by channels, without a batch. */
 static clbn_launch *add_by_channel(clbn_chain *chain, const clbn_call *c, const char *kernel) {
     clbn_launch *launch = clbn_chain_add(chain, c->plan, kernel, &((const clbn_cl_plan *)c->plan->state)->by_channel);
-    clbn_pass_count(launch, c->plan->shape.channels);
+    clbn_pass_count(launch, shape_of(c)->channels);
     return launch;
 }
 
@@ -304,7 +308,7 @@ static void make_forward(clbn_chain *chain, const clbn_call *c) {
 }
 
 static void make_backward(clbn_chain *chain, const clbn_call *c) {
-    const bool of_batch = c->run->statistics == CLBN_OF_BATCH, parts = has(c, CLBN_PARTS), any = c->plan->shape.elements != 0;
+    const bool of_batch = c->run->statistics == CLBN_OF_BATCH, parts = has(c, CLBN_PARTS), any = shape_of(c)->elements != 0;
     const bool part = c->run->operation == CLBN_BACKWARD_PART, saved = !of_batch || has(c, CLBN_MEAN);
     const bool gradients = has(c, CLBN_DX) || has(c, CLBN_DRESIDUAL);
     const bool sums = part || has(c, CLBN_DGAMMA) || has(c, CLBN_DBETA) || (of_batch && has(c, CLBN_DX));
@@ -333,7 +337,7 @@ void clbn_chain_make(clbn_chain *chain, clbn_call *c) {
         make_forward(chain, c);
         break;
     case CLBN_MOMENTS_PART:
-        if (c->plan->shape.elements != 0) add_moments(chain, c);
+        if (shape_of(c)->elements != 0) add_moments(chain, c);
         add_finalize(chain, c, 0);
         break;
     case CLBN_MOMENTS_MERGE:
@@ -354,7 +358,7 @@ void clbn_chain_make(clbn_chain *chain, clbn_call *c) {
         pass_channels(launch, c, UPDATE_RUNNING);
         break;
     case CLBN_FOLD:
-        if (c->plan->shape.elements != 0) add_apply(chain, c, 0);
+        if (shape_of(c)->elements != 0) add_apply(chain, c, 0);
         launch = add_by_channel(chain, c, "fold_bias");
         clbn_pass(launch, c->operands[CLBN_BIAS]);
         clbn_pass(launch, c->operands[CLBN_FOLDED_BIAS]);

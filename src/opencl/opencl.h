@@ -74,6 +74,8 @@ typedef struct clbn_variant {
 } clbn_variant;
 
 typedef struct clbn_cl_plan {
+    clbn_shape shape; /* the plan's, or with inner folded into outer: see policy.c */
+    clbn_view views[CLBN_TENSOR_COUNT];
     const clbn_variant *variant;
     clbn_tile tile;
     cl_program program; /* the device's */

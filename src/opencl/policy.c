@@ -24,7 +24,7 @@ const char *clbn_opencl_variant_name(size_t index) {
  * least a mask's byte. */
 static clbn_tile tile_of(const clbn_plan *plan, bool alone) {
     if (alone) return (clbn_tile){plan->real_type == CLBN_F64 ? 8 : 16, 16, true, false};
-    return (clbn_tile){plan->mask || clbn_dtype_bytes(plan->x_type) == 2 ? 8 : 4, 1, false, false};
+    return (clbn_tile){plan->mask || clbn_dtype_bytes(plan->x_type) <= 2 ? 8 : 4, 1, false, false};
 }
 
 enum {
@@ -58,21 +58,36 @@ static size_t most_alone(const clbn_opencl *cl) {
     return cl->whole_vectors ? SIZE_MAX / MOST_CHUNKS : FOREIGN_ALONE;
 }
 
+/* Where the values behind the channel axis continue those before it in every tensor, and channels are what lies side by side (an
+ * NHWC batch seen as NCHW through its strides), they are rows of columns. */
+static void fold_inner(clbn_cl_plan *state) {
+    clbn_shape *s = &state->shape;
+    bool folds = s->inner > 1 && s->channels > 1;
+    for (int t = 0; t < CLBN_TENSOR_COUNT; t++) {
+        const clbn_view *v = &state->views[t];
+        folds = folds && v->channel < v->unit && (s->outer == 1 || v->outer == s->inner * v->unit);
+    }
+    if (!folds) return;
+    for (int t = 0; t < CLBN_TENSOR_COUNT; t++) state->views[t].outer = state->views[t].unit;
+    s->outer *= s->inner;
+    s->inner = 1;
+}
+
 /* Do channels and inner, in every tensor, lie as one run of columns? */
-static bool are_columns(const clbn_plan *plan) {
-    const clbn_shape *s = &plan->shape;
+static bool are_columns(const clbn_cl_plan *state) {
+    const clbn_shape *s = &state->shape;
     for (int t = 0; t < CLBN_TENSOR_COUNT && s->inner != 1 && s->channels != 1; t++) {
-        if (plan->views[t].channel != s->inner * plan->views[t].unit) return false;
+        if (state->views[t].channel != s->inner * state->views[t].unit) return false;
     }
     return true;
 }
 
-static bool can(const clbn_variant *v, const clbn_plan *plan, const clbn_opencl *cl) {
-    const clbn_shape *s = &plan->shape;
+static bool can(const clbn_variant *v, const clbn_cl_plan *state, const clbn_opencl *cl) {
+    const clbn_shape *s = &state->shape;
     const bool counts_fit = s->count < (size_t)1 << 31;
     if (s->count / MOST_CHUNKS >= (size_t)1 << 31) return false; /* kernels count a chunk's values in 32 bits */
     if (v->alone && s->count > most_alone(cl) * (v->fused ? 1 : MOST_CHUNKS)) return false;
-    if (v->columns && !are_columns(plan)) return false;
+    if (v->columns && !are_columns(state)) return false;
     if (v->columns && v->fused) return s->inner == 1 && counts_fit;
     if (v->columns) return s->inner <= WIDEST_CHANNEL;
     return !v->fused || counts_fit;
@@ -80,8 +95,8 @@ static bool can(const clbn_variant *v, const clbn_plan *plan, const clbn_opencl 
 
 /* One launch that takes whole slices: where there are enough of them to go round, and each, read twice, stays in a cache. A CPU
  * device's planes need not: their second read costs the same in a launch of its own. */
-static bool suits_fused(const clbn_variant *v, const clbn_plan *plan, const clbn_opencl *cl) {
-    const clbn_shape *s = &plan->shape;
+static bool suits_fused(const clbn_variant *v, const clbn_plan *plan, const clbn_cl_plan *state, const clbn_opencl *cl) {
+    const clbn_shape *s = &state->shape;
     const clbn_tile whole = tile_of(plan, v->alone);
     const size_t tile = !v->columns ? 1 : v->alone ? (size_t)whole.vec * whole.vectors : whole.vec * COLUMN_LANES;
     const size_t slice_bytes = s->count * tile * clbn_dtype_bytes(plan->x_type);
@@ -91,16 +106,17 @@ static bool suits_fused(const clbn_variant *v, const clbn_plan *plan, const clbn
     return v->alone ? !v->columns || slice_bytes <= ALONE_CACHE : slice_bytes <= GROUP_CACHE;
 }
 
-static bool suits(const clbn_variant *v, const clbn_plan *plan, const clbn_opencl *cl) {
-    const clbn_shape *s = &plan->shape;
-    const bool columns = are_columns(plan) && (s->inner == 1 || (s->inner < SHORT_PLANE && s->outer >= SHORT_PLANE));
-    return v->alone == cl->whole_vectors && v->columns == columns && can(v, plan, cl) && (!v->fused || suits_fused(v, plan, cl));
+static bool suits(const clbn_variant *v, const clbn_plan *plan, const clbn_cl_plan *state, const clbn_opencl *cl) {
+    const clbn_shape *s = &state->shape;
+    const bool columns = are_columns(state) && (s->inner == 1 || (s->inner < SHORT_PLANE && s->outer >= SHORT_PLANE));
+    return v->alone == cl->whole_vectors && v->columns == columns && can(v, state, cl) &&
+           (!v->fused || suits_fused(v, plan, state, cl));
 }
 
 /* The first variant that suits. Where none can, the general one, for its refusal. */
-static const clbn_variant *choose(const clbn_plan *plan, const clbn_opencl *cl) {
+static const clbn_variant *choose(const clbn_plan *plan, const clbn_cl_plan *state, const clbn_opencl *cl) {
     for (size_t i = 0; i < VARIANTS; i++) {
-        if (suits(&variants[i], plan, cl)) return &variants[i];
+        if (suits(&variants[i], plan, state, cl)) return &variants[i];
     }
     return cl->whole_vectors ? &variants[VARIANTS / 2 - 1] : &variants[VARIANTS - 1];
 }
@@ -123,11 +139,12 @@ clbn_kernel_names clbn_cl_kernels(const clbn_variant *v) {
 }
 
 /* Is there a run whose values are not adjacent? Columns are one run, channels and all. */
-static bool is_strided(const clbn_plan *plan, bool columns) {
-    const clbn_shape *s = &plan->shape;
+static bool is_strided(const clbn_cl_plan *state) {
+    const clbn_shape *s = &state->shape;
+    const bool columns = state->variant->columns;
     bool strided = false;
     for (int t = 0; t < CLBN_TENSOR_COUNT; t++) {
-        const clbn_view *view = &plan->views[t];
+        const clbn_view *view = &state->views[t];
         strided = strided || (s->inner != 1 && view->unit != 1);
         strided = strided || (columns && s->inner == 1 && s->channels != 1 && view->channel != 1);
     }
@@ -182,7 +199,7 @@ static clbn_cut cut_planes(const clbn_shape *s, const clbn_opencl *cl, const clb
 }
 
 static clbn_cut cut_columns(const clbn_plan *plan, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
-    const clbn_shape *s = &plan->shape;
+    const clbn_shape *s = &state->shape;
     const size_t vec = state->tile.vec, width = s->channels * s->inner;
     clbn_cut cut = {1, 1, 1, s->outer, 1, 0, 1, 1};
     if (!state->tile.alone) {
@@ -243,7 +260,7 @@ static clbn_cut cut_by_channel(const clbn_shape *s, const clbn_opencl *cl, const
 }
 
 static void cut_all(const clbn_plan *plan, const clbn_opencl *cl, clbn_cl_plan *state, size_t group) {
-    const clbn_shape *s = &plan->shape;
+    const clbn_shape *s = &state->shape;
     if (s->elements != 0) {
         state->work = state->variant->columns ? cut_columns(plan, cl, state, group) : cut_planes(s, cl, state, group);
         state->apply = cut_apply(s, cl, state);
@@ -260,15 +277,19 @@ static void cut_all(const clbn_plan *plan, const clbn_opencl *cl, clbn_cl_plan *
 }
 
 clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_plan *state) {
-    const clbn_shape *s = &plan->shape;
+    const clbn_shape *s = &state->shape;
     const clbn_opencl *cl = plan->device->state;
-    state->variant = variant ? named(variant) : choose(plan, cl);
+    state->shape = plan->shape;
+    memcpy(state->views, plan->views, sizeof plan->views);
+    if (!plan->residual) state->views[CLBN_RESIDUAL] = state->views[CLBN_DRESIDUAL] = state->views[CLBN_Y]; /* no say */
+    fold_inner(state);
+    state->variant = variant ? named(variant) : choose(plan, state, cl);
     CHECK(state->variant != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT,
           "variant is \"%s\"; clbn_variant_name lists those there are", variant);
-    CHECK(can(state->variant, plan, cl), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu%s",
-          state->variant->name, s->outer, s->channels, s->inner, are_columns(plan) ? "" : " with these strides");
+    CHECK(can(state->variant, state, cl), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu%s",
+          state->variant->name, s->outer, s->channels, s->inner, are_columns(state) ? "" : " with these strides");
     state->tile = tile_of(plan, state->variant->alone);
-    state->tile.strided = is_strided(plan, state->variant->columns);
+    state->tile.strided = is_strided(state);
     state->columns = state->variant->columns ? s->inner : 1;
     if (s->channels == 0) return CLBN_SUCCESS;
     size_t group;

@@ -47,7 +47,8 @@ clbn_status clbn_cl_build(const clbn_device *device, const char *const *texts, c
 
 /* Kinds as kernels/common.cl names them. */
 static const char *type_word(clbn_dtype type) {
-    static const char *const words[] = {[CLBN_F32] = "f32", [CLBN_F16] = "f16", [CLBN_BF16] = "bf16", [CLBN_F64] = "f64"};
+    static const char *const words[] = {
+        [CLBN_F32] = "f32", [CLBN_F16] = "f16", [CLBN_BF16] = "bf16", [CLBN_F64] = "f64", [CLBN_I8] = "i8"};
     return words[type];
 }
 

@@ -35,7 +35,7 @@ static clbn_status plan_open(clbn_plan *plan, const clbn_config *config) {
         return status;
     }
     const bool any = plan->shape.elements != 0, split = !state->variant->fused;
-    const size_t runs = state->variant->columns ? plan->shape.outer : plan->shape.outer * plan->shape.channels;
+    const size_t runs = state->variant->columns ? state->shape.outer : state->shape.outer * state->shape.channels;
     plan->mask_bytes = plan->mask && any ? runs * state->mask_run : 0;
     plan->info.variant = state->variant->name;
     plan->info.training_launches = plan->info.backward_launches = !any ? 0 : split ? 3 : 1;

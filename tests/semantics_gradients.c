@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Gradients at the edges: both passes on the same side of a kink, to the bit; constant channels, one value a channel, none;
+ * accumulation.
+ */
+#include "semantics.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------------------------------------------- both sides of a kink */
+
+/* A batch whose v lie within roundings of the kink at 0: the residual takes bn(x) away again, but for a last place or none. */
+static void aim_at_the_kink(material *m) {
+    const definition_shape s = m->b->shape;
+    const int population = m->m.level[BY_STATISTICS] == OF_POPULATION, outside = manner_config(&m->m).epsilon_rule != 0;
+    long double *mean = calloc(3 * s.channels + m->b->count, sizeof *mean), *var = mean + s.channels, *r = var + s.channels,
+                *v = r + s.channels;
+    ck_assert_ptr_nonnull(mean);
+    definition_moments(s, m->x, mean, var);
+    for (size_t c = 0; c < s.channels; c++) {
+        if (population) mean[c] = m->running_mean[c], var[c] = m->running_var[c];
+        r[c] = definition_inv_std(var[c], m->epsilon, outside);
+    }
+    definition_normalize(s, m->x, mean, r, material_gamma(m), material_beta(m), NULL, v);
+    for (size_t k = 0; k < m->b->count; k++) {
+        const float near = (float)-v[k];
+        m->residual[k] = k % 3 == 0 ? near : nextafterf(near, k % 3 == 1 ? INFINITY : -INFINITY);
+        m->dy[k] = m->dy[k] == 0 ? 1 : m->dy[k];
+    }
+    free(mean);
+}
+
+static void sides_must_agree(const material *m, const char *variant) {
+    const definition_activation act = manner_activation(&m->m);
+    stage s;
+    const clbn_status status = stage_open(&s, tested(), tested_queue(), m, variant, "at the kink");
+    if (variant && status == CLBN_ERROR_UNSUPPORTED) return;
+    ck_clbn(status);
+    stage_forward(&s);
+    stage_backward(&s);
+    size_t above = 0;
+    for (size_t k = 0; k < m->b->count; k++) {
+        const int forward = s.out.y[k] > (act.kind == DEFINITION_CLIP ? act.low : 0), backward = s.out.dresidual[k] == m->dy[k];
+        above += (size_t)forward;
+        if (forward != backward)
+            ck_abort_msg("element %zu: y is %g, so v is %s the kink, and dresidual %g of dy %g: %s", k, s.out.y[k],
+                         forward ? "above" : "not above", s.out.dresidual[k], m->dy[k], s.title);
+    }
+    ck_assert_msg(above > m->b->count / 20 && above < m->b->count - m->b->count / 20, "only %zu of %zu v lie above: %s", above,
+                  m->b->count, s.title);
+    stage_close(&s);
+}
+
+/* saved: ALL_SAVED, RECOMPUTED or, as a third, by mask. */
+START_TEST(backward_stands_on_forwards_side_of_a_kink) {
+    static const char *const shapes[] = {"inner_49", "lanes_17", "tiny_mixed", "inner_1025"};
+    const test_case *c = case_named(shapes[_i % 4]);
+    const char *names[MOST_NAMES];
+    const size_t count = variant_names(names);
+    if (case_elements(c) > test_element_limit()) return;
+    batch b;
+    batch_make(&b, c, tested_flushes_denormals());
+    for (unsigned how = 0; how < 3; how++)
+        for (unsigned statistics = 0; statistics < 2; statistics++)
+            for (unsigned rule = 0; rule < 2; rule++) {
+                manner plain = {{0}};
+                plain.level[BY_ACTIVATION] = how == 2 ? 1 : 1 + (unsigned char)(_i % 2); /* relu, leaky */
+                plain.level[BY_RESIDUAL] = 1;
+                plain.level[BY_MASK] = how == 2;
+                plain.level[BY_SAVED] = how == 1 ? RECOMPUTED : ALL_SAVED;
+                plain.level[BY_STATISTICS] = (unsigned char)statistics;
+                plain.level[BY_RULE] = (unsigned char)rule;
+                material m;
+                material_make(&m, &b, &plain);
+                aim_at_the_kink(&m);
+                for (size_t k = 0; k < count; k++)
+                    if (k == 0 || k % 3 == (how + rule) % 3) sides_must_agree(&m, names[k]);
+                material_free(&m);
+            }
+    batch_free(&b);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------------------- simple backward calls */
+
+/* One batch, its saved statistics, and room for all gradients. */
+typedef struct simple {
+    batch b;
+    test_case of;
+    clbn_plan *plan;
+    float *y, *mean, *mean_lo, *inv_std, *var, *dx, *dgamma, *dbeta, *all;
+    size_t gradients; /* floats from dx on, of dx, dgamma and dbeta */
+} simple;
+
+static void simple_make(simple *s, test_case of, const clbn_config *like) {
+    memset(s, 0, sizeof *s);
+    s->of = of;
+    batch_make(&s->b, &s->of, tested_flushes_denormals());
+    clbn_config config = *like;
+    config.rank = 3, config.dims = s->of.dims, config.axis = 1;
+    s->plan = plan_of(tested(), &config);
+    const size_t n = s->b.shape.channels, count = s->b.count;
+    s->all = calloc(2 * count + 6 * n + 1, sizeof(float));
+    ck_assert_ptr_nonnull(s->all);
+    s->dx = s->all, s->dgamma = s->dx + count, s->dbeta = s->dgamma + n, s->y = s->dbeta + n;
+    s->mean = s->y + count, s->mean_lo = s->mean + n, s->inv_std = s->mean_lo + n, s->var = s->inv_std + n;
+    s->gradients = count + 2 * n;
+    ck_clbn(clbn_forward_training(s->plan, NULL,
+                                  &(clbn_forward_args){.x = clbn_host(s->b.x),
+                                                       .y = clbn_host(s->y),
+                                                       .gamma = clbn_host(s->b.gamma),
+                                                       .beta = clbn_host(s->b.beta),
+                                                       .saved_mean = clbn_host(s->mean),
+                                                       .saved_mean_lo = clbn_host(s->mean_lo),
+                                                       .saved_inv_std = clbn_host(s->inv_std),
+                                                       .saved_var = clbn_host(s->var)},
+                                  0, NULL, NULL));
+}
+
+static void simple_backward(simple *s, const float *dy, unsigned accumulate) {
+    ck_clbn(clbn_backward_training(s->plan, NULL,
+                                   &(clbn_backward_args){.dy = clbn_host(dy),
+                                                         .x = clbn_host(s->b.x),
+                                                         .dx = clbn_host(s->dx),
+                                                         .dgamma = clbn_host(s->dgamma),
+                                                         .dbeta = clbn_host(s->dbeta),
+                                                         .accumulate = accumulate,
+                                                         .gamma = clbn_host(s->b.gamma),
+                                                         .beta = clbn_host(s->b.beta),
+                                                         .saved_mean = clbn_host(s->mean),
+                                                         .saved_mean_lo = clbn_host(s->mean_lo),
+                                                         .saved_var = clbn_host(s->var),
+                                                         .saved_inv_std = clbn_host(s->inv_std)},
+                                   0, NULL, NULL));
+}
+
+static void simple_free(simple *s) {
+    clbn_plan_destroy(s->plan);
+    batch_free(&s->b);
+    free(s->all);
+}
+
+static float *some_dy(size_t count) {
+    float *dy = calloc(count + 1, sizeof *dy);
+    ck_assert_ptr_nonnull(dy);
+    for (size_t i = 0; i < count; i++) dy[i] = (float)((i * 2654435761u) % 1000) * 0.01f - 4.5f;
+    return dy;
+}
+
+static const unsigned everything =
+    CLBN_ACCUMULATE_DX | CLBN_ACCUMULATE_DGAMMA | CLBN_ACCUMULATE_DBETA | CLBN_ACCUMULATE_DRESIDUAL;
+
+START_TEST(accumulating_twice_doubles_to_the_bit) {
+    const clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    simple s;
+    simple_make(&s, case_of(7, 9, 31, NORMAL), &config);
+    float *dy = some_dy(s.b.count), *once = calloc(s.gradients, sizeof *once);
+    simple_backward(&s, dy, 0);
+    memcpy(once, s.dx, s.gradients * sizeof *once);
+    memset(s.dx, 0, s.gradients * sizeof *once);
+    simple_backward(&s, dy, everything);
+    for (size_t i = 0; i < s.gradients; i++)
+        if (s.dx[i] != once[i])
+            ck_abort_msg("gradient %zu: added to 0 it is %.9g, alone %.9g", i, (double)s.dx[i], (double)once[i]);
+    simple_backward(&s, dy, everything);
+    for (size_t i = 0; i < s.gradients; i++)
+        if (s.dx[i] != 2 * once[i]) ck_abort_msg("gradient %zu: twice %.9g gives %.9g", i, (double)once[i], (double)s.dx[i]);
+    free(dy), free(once);
+    simple_free(&s);
+}
+END_TEST
+
+START_TEST(gradients_have_the_same_bits_every_time) {
+    const clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    static const size_t shapes[][3] = {{7, 9, 31}, {331, 17, 1}, {2, 2, 1601}};
+    for (int k = 0; k < 3; k++) {
+        simple s;
+        if (shapes[k][0] * shapes[k][1] * shapes[k][2] > test_element_limit()) continue;
+        simple_make(&s, case_of(shapes[k][0], shapes[k][1], shapes[k][2], OUTLIERS), &config);
+        float *dy = some_dy(s.b.count), *once = calloc(s.gradients, sizeof *once);
+        simple_backward(&s, dy, 0);
+        memcpy(once, s.dx, s.gradients * sizeof *once);
+        memset(s.dx, 0, s.gradients * sizeof *once);
+        simple_backward(&s, dy, 0);
+        ck_assert_mem_eq(s.dx, once, s.gradients * sizeof *once);
+        free(dy), free(once);
+        simple_free(&s);
+    }
+}
+END_TEST
+
+START_TEST(one_value_a_channel_has_dx_0) {
+    for (int rule = 0; rule < 2; rule++) {
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        config.epsilon_rule = (clbn_epsilon_rule)rule;
+        simple s;
+        simple_make(&s, case_of(1, 37, 1, MEAN_1E4), &config);
+        float *dy = some_dy(37);
+        simple_backward(&s, dy, 0);
+        for (int c = 0; c < 37; c++) {
+            ck_assert_float_eq(s.dx[c], 0);
+            ck_assert_float_eq(s.dgamma[c], 0);
+            ck_assert_float_eq(s.dbeta[c], dy[c]);
+        }
+        free(dy);
+        simple_free(&s);
+    }
+}
+END_TEST
+
+/* x - mean is exactly 0: dgamma is, and of dx the last term. */
+START_TEST(a_constant_channel_has_dgamma_0_and_dx_by_the_mean_alone) {
+    for (int rule = 0; rule < 2; rule++) {
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        config.epsilon_rule = (clbn_epsilon_rule)rule, config.epsilon = 0.25;
+        const bounds_of who = tested_is_cpu_path() ? BOUNDS_OF_CPU_PATH : BOUNDS_OF_DEVICE;
+        simple s;
+        simple_make(&s, case_of(3, 11, 13, CONSTANT), &config);
+        float *dy = some_dy(s.b.count);
+        simple_backward(&s, dy, 0);
+        for (size_t c = 0; c < 11; c++) {
+            const long double r = rule ? 4 : 2;
+            long double sum = 0, size = 0;
+            for (size_t k = 0; k < 39; k++) {
+                const float g = dy[(k / 13 * 11 + c) * 13 + k % 13];
+                sum += g, size += fabsf(g);
+            }
+            ck_assert_float_eq(s.dgamma[c], 0);
+            for (size_t k = 0; k < 39; k++) {
+                const size_t at = (k / 13 * 11 + c) * 13 + k % 13;
+                const long double exact = s.b.gamma[c] * r * (dy[at] - sum / 39);
+                verdict_value(who, CLBN_F32, "dx", s.dx[at], exact,
+                              bounds_accuracy(who) * fabsl(s.b.gamma[c] * r) * (fabsl((long double)dy[at]) + size / 39),
+                              "constant");
+            }
+        }
+        free(dy);
+        simple_free(&s);
+    }
+}
+END_TEST
+
+START_TEST(var_0_with_epsilon_0_has_dx_0) {
+    for (int rule = 0; rule < 2; rule++) {
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        config.epsilon_rule = (clbn_epsilon_rule)rule, config.epsilon = 0;
+        simple s;
+        simple_make(&s, case_of(3, 11, 13, CONSTANT), &config);
+        float *dy = some_dy(s.b.count);
+        simple_backward(&s, dy, 0);
+        for (size_t k = 0; k < s.b.count; k++) ck_assert_float_eq(s.dx[k], 0);
+        for (size_t c = 0; c < 11; c++) ck_assert_float_eq(s.dgamma[c], 0);
+        free(dy);
+        simple_free(&s);
+    }
+}
+END_TEST
+
+START_TEST(no_value_at_all_has_gradients_of_0) {
+    static const size_t extents[][3] = {{0, 5, 7}, {3, 5, 0}, {3, 0, 7}};
+    for (int k = 0; k < 3; k++) {
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        config.rank = 3, config.dims = extents[k], config.activation = CLBN_RELU, config.mask = 1, config.residual = 1;
+        clbn_plan *plan = plan_of(tested(), &config);
+        float dgamma[5], dbeta[5], mean[5] = {0}, var[5] = {1, 1, 1, 1, 1};
+        for (unsigned accumulate = 0; accumulate < 2; accumulate++)
+            for (int population = 0; population < 2; population++) {
+                for (int c = 0; c < 5; c++) dgamma[c] = dbeta[c] = 3;
+                const clbn_backward_args args = {.dgamma = clbn_host(dgamma),
+                                                 .dbeta = clbn_host(dbeta),
+                                                 .running_mean = clbn_host(population ? mean : NULL),
+                                                 .running_var = clbn_host(population ? var : NULL),
+                                                 .accumulate = accumulate ? everything : 0};
+                ck_clbn(population ? clbn_backward_inference(plan, NULL, &args, 0, NULL, NULL)
+                                   : clbn_backward_training(plan, NULL, &args, 0, NULL, NULL));
+                for (size_t c = 0; c < 5; c++) {
+                    const float expected = accumulate || extents[k][1] == 0 ? 3 : 0;
+                    ck_assert_float_eq(dgamma[c], expected);
+                    ck_assert_float_eq(dbeta[c], expected);
+                }
+            }
+        clbn_plan_destroy(plan);
+    }
+}
+END_TEST
+
+/* dx of a frozen layer is gamma * inv_std * dy, wherever x was; so x is not asked for. */
+START_TEST(a_frozen_layer_needs_no_x_for_dx) {
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    const size_t dims[] = {2, 3, 4};
+    const float var[] = {0.25f, 4, 16}, mean[] = {1, 2, 3}, gamma[] = {1, -2, 4};
+    float dy[24], dx[24], dbeta[3];
+    config.rank = 3, config.dims = dims, config.epsilon = 0;
+    clbn_plan *plan = plan_of(tested(), &config);
+    for (int i = 0; i < 24; i++) dy[i] = (float)(i - 7);
+    ck_clbn(clbn_backward_inference(plan, NULL,
+                                    &(clbn_backward_args){.dy = clbn_host(dy),
+                                                          .dx = clbn_host(dx),
+                                                          .dbeta = clbn_host(dbeta),
+                                                          .gamma = clbn_host(gamma),
+                                                          .running_mean = clbn_host(mean),
+                                                          .running_var = clbn_host(var)},
+                                    0, NULL, NULL));
+    const float scale[] = {2, -1, 1};
+    for (int i = 0; i < 24; i++) ck_assert_float_eq(dx[i], scale[i / 4 % 3] * dy[i]);
+    clbn_plan_destroy(plan);
+}
+END_TEST
+
+void add_gradients(TCase *tests) {
+    tcase_add_loop_test(tests, backward_stands_on_forwards_side_of_a_kink, 0, 4);
+    tcase_add_test(tests, accumulating_twice_doubles_to_the_bit);
+    tcase_add_test(tests, gradients_have_the_same_bits_every_time);
+    tcase_add_test(tests, one_value_a_channel_has_dx_0);
+    tcase_add_test(tests, a_constant_channel_has_dgamma_0_and_dx_by_the_mean_alone);
+    tcase_add_test(tests, var_0_with_epsilon_0_has_dx_0);
+    tcase_add_test(tests, no_value_at_all_has_gradients_of_0);
+    tcase_add_test(tests, a_frozen_layer_needs_no_x_for_dx);
+}
