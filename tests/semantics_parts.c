@@ -299,6 +299,38 @@ START_TEST(an_empty_share_without_buffers_still_takes_the_statistics) {
 }
 END_TEST
 
+/* 2^24 + 1 + 2 takes 25 bits. dy are those, in two channels, x - mean is 1; then the same as three parts of one value each. */
+START_TEST(sums_hold_what_one_real_cannot) {
+    const float dy[] = {0x1p24f, 1, 1, 2, 2, 0x1p24f}, x[] = {4, 5, 4, 5, 4, 5}, mean[] = {3, 4}, ones[] = {1, 1};
+    const float parts[3][5][2] = {{{0x1p24f, 1}, {0}, {1, 2}}, {{1, 2}, {0}, {2, 0x1p24f}}, {{2, 0x1p24f}, {0}, {0x1p24f, 1}}};
+    const uint64_t counts[] = {1, 1, 1};
+    uint64_t count[2] = {0};
+    float part[2][5][2];
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    config.rank = 2, config.dims = (const size_t[]){3, 2};
+    clbn_plan *plan = plan_of(tested(), &config);
+    const clbn_backward_args args = {.dy = clbn_host(dy),
+                                     .x = clbn_host(x),
+                                     .saved_mean = clbn_host(mean),
+                                     .saved_inv_std = clbn_host(ones),
+                                     .part = clbn_host(part[0]),
+                                     .count = clbn_host(&count[0])};
+    const clbn_merge_args merge = {.parts = clbn_host(parts),
+                                   .counts = clbn_host(counts),
+                                   .part_count = 3,
+                                   .part = clbn_host(part[1]),
+                                   .count = clbn_host(&count[1])};
+    ck_clbn(clbn_backward_part(plan, NULL, &args, 0, NULL, NULL));
+    ck_clbn(clbn_backward_merge(plan, NULL, &merge, 0, NULL, NULL));
+    for (int k = 0; k < 2; k++) {
+        ck_assert_uint_eq(count[k], 3);
+        for (int a = 0; a < 4; a += 2)
+            for (int c = 0; c < 2; c++) ck_assert_double_eq((double)part[k][a][c] + part[k][a + 1][c], 0x1p24 + 3);
+    }
+    clbn_plan_destroy(plan);
+}
+END_TEST
+
 /* --------------------------------------------------------------------------------------------------------------- on a queue */
 
 /* Everything is enqueued before anything is waited for. */
@@ -352,5 +384,6 @@ void add_parts(TCase *tests) {
     tcase_add_test(tests, shares_keep_to_every_way_of_normalizing);
     tcase_add_test(tests, parts_of_nothing_leave_everything_as_it_was);
     tcase_add_test(tests, an_empty_share_without_buffers_still_takes_the_statistics);
+    tcase_add_test(tests, sums_hold_what_one_real_cannot);
     tcase_add_test(tests, parts_on_a_queue_are_ordered_by_events);
 }
