@@ -294,7 +294,8 @@ typedef struct clbn_plan_info {
 
 CLBN_API clbn_status clbn_plan_query(const clbn_plan *plan, clbn_plan_info *info);
 
-/* Bytes of .mask: about one bit an element; 0 where the config has no mask. How bits are laid out is the plan's own affair: a
+/* Bytes of .mask: one bit an element, each run of values (inner of them, or channels * inner where channels lie side by side)
+ * filled up to whole bytes; 0 where the config has no mask. How bits are laid out is the plan's own affair: a
  * mask is for the plan that wrote it, or one made from the same config on the same device. */
 CLBN_API size_t clbn_plan_mask_bytes(const clbn_plan *plan);
 

@@ -18,7 +18,7 @@ static char *host_pointer(const clbn_plan *plan, const clbn_run *run, clbn_slot 
 
 static bool is_used(const clbn_plan *plan, const clbn_run *run, clbn_slot slot) {
     if (slot < CLBN_TENSOR_COUNT && plan->shape.elements == 0) return false;
-    return run->uses[slot].access != CLBN_UNUSED && clbn_has(run, slot);
+    return run->uses[slot].access != CLBN_UNUSED && clbn_has(run, slot) && slot_bytes(plan, run, slot) != 0;
 }
 
 static bool is_host(const clbn_plan *plan, const clbn_run *run, clbn_slot slot) {
