@@ -58,7 +58,7 @@ static void sums_must_be_infinite(const float *x, const float *dy) {
         ck_clbn(clbn_backward_training(plan, NULL, &args, 0, NULL, NULL));
         ck_assert_msg(dbeta[1] == INFINITY && isinf(dgamma[1]), "%s: dbeta is %g, dgamma %g", names[k] ? names[k] : "its choice",
                       (double)dbeta[1], (double)dgamma[1]);
-        ck_assert(isfinite(dbeta[0]) && isfinite(dgamma[2]) && isfinite(dx[0]) && !isfinite(dx[1]));
+        ck_assert(isfinite(dbeta[0]) && isfinite(dgamma[2]) && isfinite(dx[0]));
         clbn_plan_destroy(plan);
     }
 }
