@@ -237,8 +237,8 @@ typedef enum clbn_preset { CLBN_PRESET_PYTORCH = 0, CLBN_PRESET_TENSORFLOW = 1, 
 /* Where element (i0, i1, ...) of a tensor lies: at i0 * strides[0] + i1 * strides[1] + ..., in elements, from its offset. Each
  * array has rank entries, read only while the plan is made; NULL: dense, the last dim adjacent. The dims before the channel axis
  * must be evenly spaced as one, and so those after it (a padded row pitch, a slice of the channels of a larger tensor, every
- * second image; not a window cut from an image), and no two elements may share a place. What cannot be collapsed so is
- * CLBN_ERROR_INVALID_DIMS. */
+ * second image; not a window cut from an image), and no two elements may share a place, nor rows lie in each other's gaps. What
+ * cannot be collapsed so is CLBN_ERROR_INVALID_DIMS. */
 typedef struct clbn_strides {
     const size_t *x, *y, *residual, *dx, *dy, *dresidual;
 } clbn_strides;
@@ -294,7 +294,8 @@ typedef struct clbn_plan_info {
 
 CLBN_API clbn_status clbn_plan_query(const clbn_plan *plan, clbn_plan_info *info);
 
-/* Bytes of .mask: about one bit an element; 0 where the config has no mask. How bits are laid out is the plan's own affair: a
+/* Bytes of .mask: one bit an element, each run of values (inner of them, or channels * inner where channels lie side by side)
+ * filled up to whole bytes; 0 where the config has no mask. How bits are laid out is the plan's own affair: a
  * mask is for the plan that wrote it, or one made from the same config on the same device. */
 CLBN_API size_t clbn_plan_mask_bytes(const clbn_plan *plan);
 
@@ -361,8 +362,8 @@ typedef struct clbn_forward_args {
     clbn_buffer workspace;     /* scratch, see above; may be absent */
     double update_weight;      /* used in training where running_* are given */
     clbn_buffer residual;      /* in: as y; required by a plan with a residual that writes y, else absent */
-    clbn_buffer mask;          /* out: clbn_plan_mask_bytes bytes. Training of a plan with a mask that writes y: required;
-                                * inference: may be absent */
+    clbn_buffer mask;          /* out, together with y: clbn_plan_mask_bytes bytes. Training of a plan with a mask that writes y:
+                                * required; inference: may be absent */
     int skip_nonfinite;        /* 1: a channel whose mean or variance is not finite leaves its running statistics as they were */
     clbn_buffer parts, counts; /* in, training: normalize by the statistics of these parts, merged in their order, instead of
                                 * x's own; see clbn_moments_part */
@@ -380,9 +381,9 @@ typedef struct clbn_forward_args {
  *
  * Source: Ioffe, Szegedy, "Batch Normalization", 2015, algorithm 1; formulas and edge cases: docs/semantics.md.
  * One value a channel gives y = act(beta + residual); no value (an extent of 0) is success, touches no output and needs no
- * buffers (statistics of parts aside). NaN and Inf
- * stay in their channel. Errors: MISSING_BUFFER, WRONG_MEMORY, BUFFER_TOO_SMALL, OVERLAP, INVALID_VALUE, INVALID_QUEUE,
- * INVALID_WAIT_LIST, INVALID_ARGUMENT, the OUT_OF_* ones, OPENCL; after these nothing was enqueued and nothing written.
+ * buffers (statistics of parts aside). NaN and Inf stay in their channel. Errors: MISSING_BUFFER, WRONG_MEMORY, BUFFER_TOO_SMALL,
+ * OVERLAP, INVALID_VALUE, INVALID_QUEUE, INVALID_WAIT_LIST, INVALID_ARGUMENT, UNSUPPORTED (a plan of CLBN_I8), the OUT_OF_* ones,
+ * OPENCL; after these nothing was enqueued and nothing written.
  * INCOMPLETE: y and saved_* undefined; running_* untouched, as the last launch moves them (unless it is the reading back into a
  * host array that failed). */
 CLBN_API clbn_status clbn_forward_training(const clbn_plan *plan, cl_command_queue queue, const clbn_forward_args *args,
@@ -390,8 +391,8 @@ CLBN_API clbn_status clbn_forward_training(const clbn_plan *plan, cl_command_que
 
 /* Normalize by the running statistics: y = act(gamma * (x - running_mean) * inv_std(running_var) + beta + residual). running_*
  * are only read and required, as is y; update_weight, skip_nonfinite and parts are not used; saved_* get the statistics used
- * (saved_mean_lo 0). Otherwise as
- * clbn_forward_training. A negative running_var gives what the formula gives: NaN, where running_var + epsilon < 0. */
+ * (saved_mean_lo 0). Otherwise as clbn_forward_training. A negative running_var gives what the formula gives: NaN, where
+ * running_var + epsilon < 0. */
 CLBN_API clbn_status clbn_forward_inference(const clbn_plan *plan, cl_command_queue queue, const clbn_forward_args *args,
                                             cl_uint n_wait, const cl_event *wait_list, cl_event *event);
 
@@ -488,7 +489,7 @@ CLBN_API clbn_status clbn_moments_part(const clbn_plan *plan, cl_command_queue q
 
 /* This share's part of backward's two sums, from dy, x, the saved_* of the whole batch (required) and what v needs; dgamma and
  * dbeta, where given, get this share's own. Hand all parts to clbn_backward_training, whose dgamma and dbeta are then the whole
- * batch's. args.part and args.count are required; dx, dresidual and parts must be absent. */
+ * batch's. args.part and args.count are required; dx, dresidual, parts and counts must be absent. */
 CLBN_API clbn_status clbn_backward_part(const clbn_plan *plan, cl_command_queue queue, const clbn_backward_args *args,
                                         cl_uint n_wait, const cl_event *wait_list, cl_event *event);
 

@@ -164,7 +164,7 @@ __kernel void apply_planes(FORWARD_PARAMETERS(VIEW_PARAMETERS), PLANE_PARAMETERS
             statistics_for(c, channels, constants + constants_offset, &arrays, &s);
             affine_of(c, &s, &arrays, &affine_c);
             FORWARD_AT(t, part.row, c, part.start, (part.row * channels + c) * mask_run);
-            apply_rows(&t, &by, part.rows, part.length, &affine_c, &arrays);
+            apply_rows(&t, &by, (s.moves & ARE_THERE) != 0 ? part.rows : 0, part.length, &affine_c, &arrays);
             if (k == 0) {
                 if (SPEAKS) report(c, &s, &arrays);
             }
@@ -238,6 +238,7 @@ __kernel void apply_columns(FORWARD_PARAMETERS(ROW_PARAMETERS), ulong outer, ulo
     for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < width; tile += get_num_groups(0) * TILE_COLUMNS) {
         const ulong start = tile + LANE_X * WIDE;
         const uint mine = tile_columns(start, width);
+        uint moves = 0;
         column_affine k;
         for (uint j = 0; j < mine; j++) {
             const ulong c = (start + j) / columns;
@@ -245,12 +246,14 @@ __kernel void apply_columns(FORWARD_PARAMETERS(ROW_PARAMETERS), ulong outer, ulo
             affine one;
             statistics_for(c, channels, constants + constants_offset, &arrays, &s);
             affine_of(c, &s, &arrays, &one);
+            moves |= s.moves;
             put_affine(&k, j, &one);
             if (LANE_Y == 0) {
                 if (get_group_id(1) == 0 && c * columns == start + j) report(c, &s, &arrays);
             }
         }
-        for (ulong slab = get_group_id(1); slab < slabs; slab += get_num_groups(1)) {
+        const ulong end = (moves & ARE_THERE) != 0 ? slabs : 0; /* statistics of no values touch no y */
+        for (ulong slab = get_group_id(1); slab < end; slab += get_num_groups(1)) {
             const ulong row = slab * rows_each;
             forward_run t;
             FORWARD_COLUMNS_AT(t, row, start);

@@ -157,9 +157,9 @@ void get_statistics(__global const real *constants, const ulong c, const ulong c
 void put_part(__global real *part, const ulong c, const ulong channels, const real a, const real a_lo, const real b,
               const real b_lo) {
     part[c] = a;
-    part[channels + c] = a_lo;
+    part[channels + c] = isfinite(a) ? a_lo : (real)0;
     part[2 * channels + c] = b;
-    part[3 * channels + c] = b_lo;
+    part[3 * channels + c] = isfinite(b) ? b_lo : (real)0;
     part[4 * channels + c] = 0;
 }
 

@@ -29,14 +29,14 @@ real slope_of(const statistics *s, const real mean_product, const channel_arrays
 /* What dx needs of the sums of n values. */
 void slopes_of(const sums *total, const ulong n, const statistics *s, const channel_arrays *a, real *mean_g, real *slope) {
     const bool fixed = n == 0 || (a->flags & OF_POPULATION) != 0;
-    *mean_g = fixed ? (real)0 : (total->g + total->g_lo) / (real)n;
-    *slope = fixed ? (real)0 : slope_of(s, (total->p + total->p_lo) / (real)n, a);
+    *mean_g = fixed ? (real)0 : joined(total->g, total->g_lo) / (real)n;
+    *slope = fixed ? (real)0 : slope_of(s, joined(total->p, total->p_lo) / (real)n, a);
 }
 
 /* Writes channel c's own gradients. */
 void finish_sums(const ulong c, const sums *total, const ulong n, const statistics *s, const channel_arrays *a,
                  __global real *dgamma, __global real *dbeta) {
-    const real g = total->g + total->g_lo, p = n == 0 ? (real)0 : s->inv_std * (total->p + total->p_lo);
+    const real g = joined(total->g, total->g_lo), p = n == 0 ? (real)0 : s->inv_std * joined(total->p, total->p_lo);
     if ((a->flags & HAS_DBETA) != 0) dbeta[c] = (a->flags & ADD_DBETA) != 0 ? dbeta[c] + g : g;
     if ((a->flags & HAS_DGAMMA) != 0) dgamma[c] = (a->flags & ADD_DGAMMA) != 0 ? dgamma[c] + p : p;
 }

@@ -103,6 +103,11 @@ void add_sums(sums *a, const sums *b) {
     a->p_lo += b->p_lo + p_lo;
 }
 
+/* A sum as one real; an infinite one has no rest. */
+real joined(const real sum, const real rest) {
+    return isfinite(sum) ? sum + rest : sum;
+}
+
 /* Sums in memory are SUMS arrays of reals. */
 #define SUMS 4
 #define DEFINE_SUMS_IN(space, put, get)                         \

@@ -106,6 +106,9 @@ static clbn_status backward(const clbn_verb *verb, const clbn_plan *plan, cl_com
         TRY(check_absent(plan, "dx", &args->dx, "clbn_backward_training"));
         TRY(check_absent(plan, "dresidual", &args->dresidual, "clbn_backward_training"));
         TRY(check_absent(plan, "parts", &args->parts, "clbn_backward_training"));
+        TRY(check_absent(plan, "counts", &args->counts, "clbn_backward_training"));
+        CHECK(args->part_count == 0, plan->device, CLBN_ERROR_INVALID_ARGUMENT,
+              "part_count is %zu; it belongs to clbn_backward_training", args->part_count);
         run.buffers[CLBN_PART] = args->part;
         run.buffers[CLBN_COUNT] = args->count;
     }

@@ -67,18 +67,51 @@ static bool in_place(const clbn_plan *plan, const clbn_run *run, clbn_slot a, cl
     return false;
 }
 
-/* Rows that lie the same distance apart and interleave without touching: two slices of one larger tensor. */
-static bool interleave(const clbn_plan *plan, clbn_slot a, clbn_slot b, const clbn_region *p, const clbn_region *q) {
-    if (a >= CLBN_TENSOR_COUNT || b >= CLBN_TENSOR_COUNT || plan->shape.outer < 2) return false;
-    const size_t bytes_a = clbn_slot_element_bytes(plan, a), bytes_b = clbn_slot_element_bytes(plan, b);
-    const clbn_view *v = &plan->views[a], *w = &plan->views[b];
-    const size_t period = v->outer * bytes_a, rest = plan->shape.outer - 1;
-    if (period == 0 || period != w->outer * bytes_b) return false;
-    if (v->span <= rest * v->outer || w->span <= rest * w->outer) return false; /* not row by row */
-    const size_t row_a = (v->span - rest * v->outer) * bytes_a, row_b = (w->span - rest * w->outer) * bytes_b;
-    const bool a_first = p->begin <= q->begin;
-    const size_t apart = (a_first ? q->begin - p->begin : p->begin - q->begin) % period;
-    return apart >= (a_first ? row_a : row_b) && apart + (a_first ? row_b : row_a) <= period;
+/* A tensor as a nest of rows of rows: the widest stride first, extents of 1 last. All in bytes; span[k] is that of one row of
+ * depth k. */
+typedef struct nest {
+    struct {
+        int of;
+        size_t extent, stride;
+    } rows[3];
+    size_t span[4];
+} nest;
+
+static nest nest_of(const clbn_plan *plan, clbn_slot slot) {
+    const clbn_view *view = &plan->views[slot];
+    const size_t bytes = clbn_slot_element_bytes(plan, slot);
+    const size_t extents[] = {plan->shape.outer, plan->shape.channels, plan->shape.inner};
+    const size_t strides[] = {view->outer * bytes, view->channel * bytes, view->unit * bytes};
+    nest n;
+    for (int of = 0; of < 3; of++) {
+        const size_t stride = extents[of] > 1 ? strides[of] : 0;
+        int k = of;
+        for (; k > 0 && n.rows[k - 1].stride < stride; k--) n.rows[k] = n.rows[k - 1];
+        n.rows[k].of = of, n.rows[k].extent = extents[of], n.rows[k].stride = stride;
+    }
+    n.span[3] = bytes;
+    for (int k = 3; k-- > 0;) n.span[k] = (n.rows[k].extent - 1) * n.rows[k].stride + n.span[k + 1];
+    return n;
+}
+
+/* Do rows of depth k, b's beginning apart bytes behind a's, share no byte? Where they are cut alike, exactly so: of a's rows only the
+ * last that begins before b's, and the next, can meet it. Else where one ends before the other begins. */
+static bool interleave(const nest *a, const nest *b, int k, ptrdiff_t apart) {
+    const bool alike = k < 3 && a->rows[k].of == b->rows[k].of && a->rows[k].stride == b->rows[k].stride;
+    if (!alike || a->rows[k].extent == 1) return apart >= (ptrdiff_t)a->span[k] || -apart >= (ptrdiff_t)b->span[k];
+    const ptrdiff_t stride = (ptrdiff_t)a->rows[k].stride, most = (ptrdiff_t)a->rows[k].extent - 1;
+    const ptrdiff_t before = apart / stride - (apart % stride < 0);
+    for (ptrdiff_t row = before; row <= before + 1; row++) {
+        if (row >= -most && row <= most && !interleave(a, b, k + 1, apart - row * stride)) return false;
+    }
+    return true;
+}
+
+/* Two slices of one larger tensor. */
+static bool are_slices(const clbn_plan *plan, clbn_slot a, clbn_slot b, const clbn_region *p, const clbn_region *q) {
+    if (a >= CLBN_TENSOR_COUNT || b >= CLBN_TENSOR_COUNT) return false;
+    const nest m = nest_of(plan, a), n = nest_of(plan, b);
+    return interleave(&m, &n, 0, (ptrdiff_t)(q->begin - p->begin));
 }
 
 static clbn_status check_overlaps(const clbn_plan *plan, const clbn_run *run, const clbn_region *regions) {
@@ -87,7 +120,7 @@ static clbn_status check_overlaps(const clbn_plan *plan, const clbn_run *run, co
             const clbn_region *p = &regions[a], *q = &regions[b];
             const bool written = ((run->uses[a].access | run->uses[b].access) & CLBN_WRITE) != 0;
             if (!written || !regions_overlap(p, q)) continue;
-            CHECK(in_place(plan, run, (clbn_slot)a, (clbn_slot)b, p, q) || interleave(plan, (clbn_slot)a, (clbn_slot)b, p, q),
+            CHECK(in_place(plan, run, (clbn_slot)a, (clbn_slot)b, p, q) || are_slices(plan, (clbn_slot)a, (clbn_slot)b, p, q),
                   plan->device, CLBN_ERROR_OVERLAP,
                   "%s and %s overlap, and one of them is written; only an output that clbn.h allows in place may be exactly its "
                   "input",

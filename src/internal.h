@@ -131,6 +131,7 @@ typedef struct clbn_run {
     size_t part_count;
     uint64_t count; /* of CLBN_UPDATE_RUNNING: values a channel behind the statistics */
     bool on_host;   /* a buffer is a host pointer: return when the results are in place */
+    bool is_idle;   /* there is nothing to write, whatever is given */
     cl_command_queue queue;
     cl_uint n_wait;
     const cl_event *wait_list;

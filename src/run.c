@@ -20,7 +20,7 @@ clbn_run clbn_run_of(const clbn_verb *verb, cl_command_queue queue, cl_uint n_wa
 }
 
 /* Has the call nothing to write, whatever it is given? */
-static bool is_idle(const clbn_plan *plan, const clbn_run *run) {
+static bool has_nothing_to_do(const clbn_plan *plan, const clbn_run *run) {
     if (run->operation == CLBN_UPDATE_RUNNING && run->count == 0) return true;
     if (plan->shape.channels == 0) return true;
     if (plan->shape.elements != 0) return false;
@@ -36,8 +36,9 @@ clbn_status clbn_enter(const clbn_plan *plan, clbn_run *run) {
     const bool integers = plan->x_type == CLBN_I8 || plan->y_type == CLBN_I8;
     CHECK(!integers || (run->operation == CLBN_FORWARD && run->statistics == CLBN_OF_POPULATION), plan->device,
           CLBN_ERROR_UNSUPPORTED, "%s is not for a plan of CLBN_I8; clbn_forward_inference is", run->name);
+    run->is_idle = has_nothing_to_do(plan, run);
     TRY(backend->check_queue(plan, run));
-    if (is_idle(plan, run)) return backend->idle(plan, run);
+    if (run->is_idle) return backend->idle(plan, run);
     TRY(clbn_check_run(plan, run));
     return backend->run(plan, run);
 }
@@ -122,8 +123,11 @@ static clbn_status forward(const clbn_verb *verb, const clbn_plan *plan, cl_comm
     }
     TRY(clbn_check_fused(plan, &run));
     TRY(clbn_check_parts(plan, &run));
-    run.uses[CLBN_RESIDUAL].required = plan->residual && clbn_has(&run, CLBN_Y);
-    run.uses[CLBN_MASK].required = plan->mask && of_batch && clbn_has(&run, CLBN_Y);
+    run.uses[CLBN_RESIDUAL].required = plan->residual;
+    run.uses[CLBN_MASK].required = plan->mask && of_batch && plan->shape.elements != 0;
+    if (!clbn_has(&run, CLBN_Y) && of_batch) { /* statistics only: what goes with y is not looked at */
+        run.uses[CLBN_RESIDUAL].access = run.uses[CLBN_MASK].access = CLBN_UNUSED;
+    }
     return clbn_enter(plan, &run);
 }
 

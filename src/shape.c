@@ -42,12 +42,13 @@ static bool collapse(const clbn_config *config, const size_t *strides, span_of_d
         if (!any) *spacing = strides[i];
         if (any && strides[i] != next) return false;
         any = true;
-        if (!multiply(strides[i], config->dims[i], &next)) return false;
+        if (!multiply(strides[i], config->dims[i], &next)) return true; /* measure will say that it is too far */
     }
     return true;
 }
 
-/* span from three strides and extents; false where it does not fit or elements share a place. */
+/* span from three strides and extents; false where it does not fit. shared: elements share a place, or lie as rows of one stride in
+ * the gaps of another's. */
 static bool measure(const clbn_shape *shape, size_t element_bytes, clbn_view *view, bool *shared) {
     struct {
         size_t extent, stride;
@@ -88,7 +89,8 @@ static clbn_status make_view(const clbn_device *device, const clbn_config *confi
     }
     bool shared = false;
     const bool fits = measure(shape, element_bytes, view, &shared);
-    CHECK(!shared, device, CLBN_ERROR_INVALID_DIMS, "strides.%s: two elements share a place", given.name);
+    CHECK(!shared, device, CLBN_ERROR_INVALID_DIMS, "strides.%s: two elements share a place, or rows lie in each other's gaps",
+          given.name);
     CHECK(fits, device, CLBN_ERROR_INVALID_DIMS, "strides.%s: the last element lies further than %td bytes", given.name,
           PTRDIFF_MAX);
     return CLBN_SUCCESS;

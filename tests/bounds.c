@@ -87,5 +87,14 @@ long double bounds_running(bounds_of who, long double old, long double batch, do
     long double kept = weight == 1 ? 0 : (1 - (long double)weight) * old, added = weight * batch;
     long double error = weight * batch_bound;
     if (weight != 0) error += 5 * unit(who) * (fabsl(kept) + fabsl(added));
+    if (bounds_is_cpu_path(who)) error += bounds_real(who) * fabsl(added);
     return weight == 0 ? 0 : rounded(who, kept + added, error);
+}
+
+long double bounds_folded_weight(bounds_of who, long double weight) {
+    return bounds_accuracy(who) * fabsl(weight);
+}
+
+long double bounds_folded_bias(bounds_of who, long double scaled, long double beta) {
+    return bounds_accuracy(who) * (fabsl(scaled) + fabsl(beta));
 }

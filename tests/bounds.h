@@ -15,7 +15,12 @@
  *               -1/2 (d var / var) sqrt(var) / (sqrt(var) + e), no more. Two roundings to its type: epsilon's and its own.
  *   y, CPU      (x - mean) * k + beta in double: A (|gamma xhat| + |beta|), and gamma inv_std times what double leaves of the mean.
  *   running     (1 - w) old + w batch: w times the batch's bound; each term passes at most four roundings (its factor, the factor
- *               n / (n - 1) or the mean's own, the two products) and the sum one: 5 u (|(1 - w) old| + |w batch|).
+ *               n / (n - 1) or the mean's own, the two products) and the sum one: 5 u (|(1 - w) old| + |w batch|). The CPU path
+ *               does these in double, but takes in the batch's statistics as they are saved, rounded to real: u |w batch| more.
+ *   folded      the variance is given: inv_std is off by its operations alone, 9 u (outside: epsilon, a root of an ulp, a product, the
+ *               sum, a division of OpenCL's 2.5 ulp), and gamma, the weight or bias - mean take 4 more: 13 u < A. So A of the weight;
+ *               of the bias A (|(bias - mean) gamma inv_std| + |beta|).
+ *   layer       the folded layer's output: the sum of |input| times what each weight is off, its rounding too, and that of the bias.
  */
 #ifndef CLBN_TESTS_BOUNDS_H
 #define CLBN_TESTS_BOUNDS_H
@@ -47,6 +52,9 @@ long double bounds_running(bounds_of who, long double old, long double batch, do
 /* What the batch's mean and variance may be off before they are rounded to float: batch_bound above. */
 long double bounds_batch_mean(bounds_of who, const bounds_channel *c);
 long double bounds_batch_var(bounds_of who, long double var);
+
+long double bounds_folded_weight(bounds_of who, long double weight);
+long double bounds_folded_bias(bounds_of who, long double scaled, long double beta);
 
 /* Half the distance from |value| to the next float. */
 long double bounds_half_ulp(long double value);

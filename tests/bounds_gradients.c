@@ -11,7 +11,7 @@ static long double mean_error(const bounds_step *s) {
     const long double size = fabsl(s->of.mean);
     const int cpu = bounds_is_cpu_path(s->who);
     if (s->population || s->of.var == 0) return 0;
-    long double error = cpu ? bounds_batch_mean(s->who, &s->of) : 0;
+    long double error = cpu ? bounds_batch_mean(s->who, &s->of) + s->of_mean : 0;
     if (s->no_lo) return error + bounds_real(s->who) * size;
     if (cpu && s->as_saved) error += (bounds_is_f64(s->who) ? 0x1p-106L : 0x1p-48L) * size;
     return error;
@@ -19,7 +19,9 @@ static long double mean_error(const bounds_step *s) {
 
 /* What inv_std may be off, relative, beyond the promise. */
 static long double inv_std_error(const bounds_step *s) {
-    return bounds_is_cpu_path(s->who) && s->as_saved ? (s->outside ? 1.5L : 1) * bounds_real(s->who) : 0;
+    if (!bounds_is_cpu_path(s->who)) return 0;
+    const long double of_parts = s->of.var > 0 ? s->of_mean / sqrtl(s->of.var) : 0;
+    return of_parts + (s->as_saved ? (s->outside ? 1.5L : 1) * bounds_real(s->who) : 0);
 }
 
 long double bounds_v(const bounds_step *s, long double gamma_xhat, long double residual) {
@@ -99,6 +101,11 @@ static long double gx_error(const bounds_step *s, const bounds_sums *sums) {
 
 long double bounds_dgamma(const bounds_step *s, const bounds_sums *sums) {
     return s->of.inv_std * (gx_error(s, sums) + inv_std_error(s) * fabsl(sums->exact_gx));
+}
+
+long double bounds_dgamma_of_rows(const bounds_step *s, const bounds_sums *sums) {
+    const long double moved = bounds_is_cpu_path(s->who) ? 0 : bounds_batch_mean(s->who, &s->of);
+    return bounds_dgamma(s, sums) + s->of.inv_std * moved * (sums->g + sums->of_g);
 }
 
 long double bounds_dx(const bounds_step *s, const bounds_sums *sums, long double size, long double of_g, long double about_mean) {

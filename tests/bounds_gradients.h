@@ -22,7 +22,12 @@
  *   sums        each g is off by its own error: sum of these, and the promise's A sum |g|; with (x - mean) likewise. A mean that is off
  *               by d moves sum g (x - mean) by d |sum g| <= d sum |g|.
  *   dgamma      r times that, and r itself is off by u (outside 1.5 u): u r |sum g (x - mean)|.
+ *   of rows     the promise for dgamma is that of the whole batch. In the sums of some rows alone a mean that is off, by A sigma at
+ *               most, is not made good by the other rows: r A sigma sum |g| more.
  *   dx          the errors of g, of the sums, A of each term, 3 u of the last (r^3), and d K mean |g (x - mean)| for its x - mean.
+ *   PARTS       each rounds its mean to two reals, and so does each merge: what that moves the mean by is given as of_mean, e.
+ *               The variance holds the squares of the parts' means about the whole's, so that it is off by 2 e sigma, and inv_std
+ *               by e / sigma of itself. Of the CPU path; a device's promise covers it.
  *   accumulated old + new: A of both (the CPU path), or u of both (a device).
  * A constant channel's mean is exact, and so d = 0 there.
  */
@@ -41,6 +46,7 @@ typedef struct bounds_step {
     int no_lo;      /* saved, without saved_mean_lo */
     int outside;
     definition_activation act;
+    long double of_mean; /* PARTS above; 0 without parts */
 } bounds_step;
 
 long double bounds_v(const bounds_step *s, long double gamma_xhat, long double residual);
@@ -58,6 +64,7 @@ long double bounds_size(const bounds_step *s, long double dy, long double g);
 void bounds_sums_add(bounds_sums *sums, long double g, long double size, long double of_g, long double about_mean);
 long double bounds_dbeta(const bounds_step *s, const bounds_sums *sums);
 long double bounds_dgamma(const bounds_step *s, const bounds_sums *sums);
+long double bounds_dgamma_of_rows(const bounds_step *s, const bounds_sums *sums);
 long double bounds_dx(const bounds_step *s, const bounds_sums *sums, long double size, long double of_g, long double about_mean);
 long double bounds_accumulated(bounds_of who, long double old, long double added, long double of_added);
 

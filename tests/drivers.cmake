@@ -5,7 +5,7 @@ find_file(CLBN_POCL_ICD pocl.icd PATHS ${vendors} NO_DEFAULT_PATH DOC "PoCL's IC
 find_file(CLBN_RUSTICL_ICD rusticl.icd PATHS ${vendors} NO_DEFAULT_PATH DOC "rusticl's ICD file, for the tests")
 find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 
-set(suites device semantics pipeline arguments)
+set(suites device semantics pipeline arguments extents)
 
 if(CLBN_POCL_ICD)
   foreach(suite ${suites} devices refused)

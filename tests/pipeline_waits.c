@@ -80,7 +80,45 @@ START_TEST(a_host_call_reads_its_arrays_after_its_wait_list) {
 }
 END_TEST
 
+START_TEST(a_call_with_nothing_to_do_still_waits_for_its_list) {
+    const size_t dims[] = {0, 3};
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    config.rank = 2, config.dims = dims;
+    clbn_plan *plan = plan_of(tested(), &config);
+    cl_command_queue queue = queue_of(tested_context(), 0);
+    cl_event gate = gate_of(tested_context()), after = NULL;
+    ck_clbn(clbn_forward_training(plan, queue, &(clbn_forward_args){0}, 1, &gate, NULL));
+    ck_cl(clEnqueueMarkerWithWaitList(queue, 0, NULL, &after));
+    ck_cl(clFlush(queue));
+    pause_ms(20);
+    const cl_int state = state_of(after);
+    ck_cl(clSetUserEventStatus(gate, CL_COMPLETE));
+    ck_cl(clFinish(queue));
+    ck_assert_int_ne(state, CL_COMPLETE);
+    clReleaseEvent(gate), clReleaseEvent(after);
+    clReleaseCommandQueue(queue);
+    clbn_plan_destroy(plan);
+}
+END_TEST
+
+START_TEST(a_pipeline_call_on_nothing_that_writes_needs_its_queue) {
+    const size_t dims[] = {0, 3};
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    config.rank = 2, config.dims = dims;
+    clbn_plan *plan = plan_of(tested(), &config);
+    cl_int code;
+    cl_mem dbeta = clCreateBuffer(tested_context(), CL_MEM_READ_WRITE, 3 * sizeof(float), NULL, &code);
+    ck_cl(code);
+    const clbn_backward_args args = {.dbeta = clbn_mem(dbeta, 0)};
+    must_refuse(clbn_backward_training(plan, NULL, &args, 0, NULL, NULL), CLBN_ERROR_INVALID_QUEUE, "queue", "no queue");
+    clReleaseMemObject(dbeta);
+    clbn_plan_destroy(plan);
+}
+END_TEST
+
 void add_waits(TCase *tests) {
+    tcase_add_test(tests, a_call_with_nothing_to_do_still_waits_for_its_list);
+    tcase_add_test(tests, a_pipeline_call_on_nothing_that_writes_needs_its_queue);
     tcase_add_test(tests, a_call_does_not_wait_for_what_is_not_clbns);
     tcase_add_test(tests, a_host_call_reads_its_arrays_after_its_wait_list);
 }

@@ -5,6 +5,7 @@
 #ifndef CLBN_TESTS_REFUSALS_H
 #define CLBN_TESTS_REFUSALS_H
 
+#include "attempt.h"
 #include "scene.h"
 #include "support.h"
 
@@ -26,7 +27,9 @@ clbn_status trial_call(trial *t);
 void trial_must_be_refused(trial *t, clbn_status expected, const char *word, const char *what);
 void trial_free(trial *t);
 
-/* arguments_opencl.c */
-void add_opencl_refusals(TCase *tests);
+void add_opencl_refusals(TCase *tests); /* arguments_opencl.c */
+void add_call_refusals(TCase *tests);   /* arguments_calls.c */
+void add_value_refusals(TCase *tests);  /* arguments_values.c */
+void add_place_refusals(TCase *tests);  /* arguments_places.c */
 
 #endif

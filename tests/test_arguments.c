@@ -37,31 +37,70 @@ END_TEST
 
 /* ---------------------------------------------------------------------------------------------------------------- config */
 
-#define CONFIG_REFUSALS(XX)                                                                                 \
-    XX("rank 0", c->rank = 0, INVALID_DIMS, "rank")                                                         \
-    XX("rank 9", c->rank = CLBN_MAX_RANK + 1, INVALID_DIMS, "rank")                                         \
-    XX("a rank past every int", c->rank = UINT_MAX, INVALID_DIMS, "rank")                                   \
-    XX("an axis of rank", c->axis = 3, INVALID_DIMS, "axis")                                                \
-    XX("an axis of -rank - 1", c->axis = -4, INVALID_DIMS, "axis")                                          \
-    XX("an axis beside NONE", c->axis = INT_MIN + 1, INVALID_DIMS, "axis")                                  \
-    XX("an axis of INT_MAX", c->axis = INT_MAX, INVALID_DIMS, "axis")                                       \
-    XX("no dims", c->dims = NULL, INVALID_ARGUMENT, "dims")                                                 \
-    XX("dims whose product overflows", c->dims = too_many, INVALID_DIMS, "dims")                            \
-    XX("dims whose outer product overflows", (c->dims = too_many, c->axis = 2), INVALID_DIMS, "dims")       \
-    XX("dims whose inner product overflows", (c->dims = too_many, c->axis = 0), INVALID_DIMS, "dims")       \
-    XX("dims whose bytes overflow", c->dims = too_wide, INVALID_DIMS, "dims")                               \
-    XX("a negative epsilon", c->epsilon = -1e-5, INVALID_VALUE, "epsilon")                                  \
-    XX("a smallest negative epsilon", c->epsilon = -5e-324, INVALID_VALUE, "epsilon")                       \
-    XX("an epsilon of NaN", c->epsilon = NAN, INVALID_VALUE, "epsilon")                                     \
-    XX("an epsilon that is no normal float", c->epsilon = 1e-39, INVALID_VALUE, "epsilon")                  \
-    XX("an epsilon past float", c->epsilon = 1e39, INVALID_VALUE, "epsilon")                                \
-    XX("an epsilon of infinity", c->epsilon = INFINITY, INVALID_VALUE, "epsilon")                           \
-    XX("an unknown dtype", c->dtype = (clbn_dtype)77, INVALID_ARGUMENT, "dtype")                            \
-    XX("an unknown epsilon rule", c->epsilon_rule = (clbn_epsilon_rule)2, INVALID_ARGUMENT, "epsilon_rule") \
-    XX("an unknown running variance", c->running_variance = (clbn_running_variance)-1, INVALID_ARGUMENT, "running_variance")
+#define CONFIG_REFUSALS(XX)                                                                                                  \
+    XX("rank 0", c->rank = 0, INVALID_DIMS, "rank")                                                                          \
+    XX("rank 9", c->rank = CLBN_MAX_RANK + 1, INVALID_DIMS, "rank")                                                          \
+    XX("a rank past every int", c->rank = UINT_MAX, INVALID_DIMS, "rank")                                                    \
+    XX("an axis of rank", c->axis = 3, INVALID_DIMS, "axis")                                                                 \
+    XX("an axis of -rank - 1", c->axis = -4, INVALID_DIMS, "axis")                                                           \
+    XX("an axis beside NONE", c->axis = INT_MIN + 1, INVALID_DIMS, "axis")                                                   \
+    XX("an axis of INT_MAX", c->axis = INT_MAX, INVALID_DIMS, "axis")                                                        \
+    XX("no dims", c->dims = NULL, INVALID_ARGUMENT, "dims")                                                                  \
+    XX("dims whose product overflows", c->dims = too_many, INVALID_DIMS, "dims")                                             \
+    XX("dims whose outer product overflows", (c->dims = too_many, c->axis = 2), INVALID_DIMS, "dims")                        \
+    XX("dims whose inner product overflows", (c->dims = too_many, c->axis = 0), INVALID_DIMS, "dims")                        \
+    XX("dims whose bytes overflow", c->dims = too_wide, INVALID_DIMS, "dims")                                                \
+    XX("a negative epsilon", c->epsilon = -1e-5, INVALID_VALUE, "epsilon")                                                   \
+    XX("a smallest negative epsilon", c->epsilon = -5e-324, INVALID_VALUE, "epsilon")                                        \
+    XX("an epsilon of NaN", c->epsilon = NAN, INVALID_VALUE, "epsilon")                                                      \
+    XX("an epsilon that is no normal float", c->epsilon = 1e-39, INVALID_VALUE, "epsilon")                                   \
+    XX("an epsilon past float", c->epsilon = 1e39, INVALID_VALUE, "epsilon")                                                 \
+    XX("an epsilon of infinity", c->epsilon = INFINITY, INVALID_VALUE, "epsilon")                                            \
+    XX("an unknown dtype", c->dtype = (clbn_dtype)77, INVALID_ARGUMENT, "dtype")                                             \
+    XX("a dtype as x", c->dtype = CLBN_AS_X, INVALID_ARGUMENT, "dtype")                                                      \
+    XX("an unknown y_dtype", c->y_dtype = (clbn_dtype)5, INVALID_ARGUMENT, "y_dtype")                                        \
+    XX("a y_dtype below as x", c->y_dtype = (clbn_dtype)-2, INVALID_ARGUMENT, "y_dtype")                                     \
+    XX("an unknown epsilon rule", c->epsilon_rule = (clbn_epsilon_rule)2, INVALID_ARGUMENT, "epsilon_rule")                  \
+    XX("an unknown running variance", c->running_variance = (clbn_running_variance)-1, INVALID_ARGUMENT, "running_variance") \
+    XX("an activation past the last", c->activation = (clbn_activation)6, INVALID_ARGUMENT, "activation")                    \
+    XX("an activation before the first", c->activation = (clbn_activation)-1, INVALID_ARGUMENT, "activation")                \
+    XX("a slope of NaN", (c->activation = CLBN_LEAKY_RELU, c->slope = NAN), INVALID_VALUE, "slope")                          \
+    XX("a slope of infinity", (c->activation = CLBN_LEAKY_RELU, c->slope = -INFINITY), INVALID_VALUE, "slope")               \
+    XX("a slope past float", (c->activation = CLBN_LEAKY_RELU, c->slope = 1e39), INVALID_VALUE, "slope")                     \
+    XX("low above high", (c->activation = CLBN_CLIP, c->low = 6, c->high = 0), INVALID_VALUE, "low")                         \
+    XX("a low of NaN", (c->activation = CLBN_CLIP, c->low = NAN, c->high = 6), INVALID_VALUE, "low")                         \
+    XX("a high of NaN", (c->activation = CLBN_CLIP, c->high = NAN), INVALID_VALUE, "high")                                   \
+    XX("a residual of 2", c->residual = 2, INVALID_ARGUMENT, "residual")                                                     \
+    XX("a residual of -1", c->residual = -1, INVALID_ARGUMENT, "residual")                                                   \
+    XX("a mask of 2", (c->activation = CLBN_RELU, c->mask = 2), INVALID_ARGUMENT, "mask")                                    \
+    XX("a mask of -1", (c->activation = CLBN_RELU, c->mask = -1), INVALID_ARGUMENT, "mask")                                  \
+    XX("a mask of identity", c->mask = 1, UNSUPPORTED, "mask")                                                               \
+    XX("a mask of silu", (c->activation = CLBN_SILU, c->mask = 1), UNSUPPORTED, "mask")                                      \
+    XX("a mask of one's own", (c->activation = CLBN_CUSTOM, c->custom = &whole, c->mask = 1), UNSUPPORTED, "mask")           \
+    XX("no custom", c->activation = CLBN_CUSTOM, INVALID_ARGUMENT, "custom")                                                 \
+    XX("a custom of nothing", (c->activation = CLBN_CUSTOM, c->custom = &nothing), INVALID_ARGUMENT,                         \
+       cpu ? "custom.value_fn" : "custom.value")                                                                             \
+    XX("the other device's custom", (c->activation = CLBN_CUSTOM, c->custom = cpu ? &texts : &functions), INVALID_ARGUMENT,  \
+       cpu ? "custom.value_fn" : "custom.value")                                                                             \
+    XX("a custom without value", (c->activation = CLBN_CUSTOM, c->custom = &no_value), INVALID_ARGUMENT,                     \
+       cpu ? "custom.value_fn" : "custom.value")                                                                             \
+    XX("a custom without derivative", (c->activation = CLBN_CUSTOM, c->custom = &no_derivative), INVALID_ARGUMENT,           \
+       cpu ? "custom.derivative_fn" : "custom.derivative")
+
+/* An activation to hand over; it is never called. */
+static void as_it_is(void *user_data, size_t count, const double *v, double *out) {
+    (void)user_data;
+    for (size_t i = 0; i < count; i++) out[i] = v[i];
+}
 
 START_TEST(bad_configs_are_refused_in_a_sentence) {
     static const size_t good[] = {3, 5, 7}, too_many[] = {SIZE_MAX / 4, 3, SIZE_MAX / 4}, too_wide[] = {SIZE_MAX / 4, 3, 1};
+    static const clbn_custom_activation whole = {"v", "1", as_it_is, as_it_is, NULL}, nothing = {0},
+                                        texts = {.value = "v", .derivative = "1"},
+                                        functions = {.value_fn = as_it_is, .derivative_fn = as_it_is},
+                                        no_value = {.derivative = "1", .derivative_fn = as_it_is},
+                                        no_derivative = {.value = "v", .value_fn = as_it_is};
+    const int cpu = tested_is_cpu_path();
     clbn_config config, *c = &config;
     clbn_plan *plan;
 #define MUST_BE_REFUSED(what, spoil, status, word)                                      \
@@ -77,6 +116,35 @@ START_TEST(bad_configs_are_refused_in_a_sentence) {
 }
 END_TEST
 
+/* Whatever an activation does not use may hold anything. */
+START_TEST(parameters_of_other_activations_are_not_looked_at) {
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    config.rank = 3, config.dims = (const size_t[]){3, 5, 7};
+    config.slope = NAN, config.low = 1, config.high = 0;
+    clbn_plan_destroy(plan_of(tested(), &config));
+    config.activation = CLBN_CLIP, config.low = -INFINITY, config.high = INFINITY;
+    clbn_plan_destroy(plan_of(tested(), &config));
+}
+END_TEST
+
+START_TEST(float64_on_a_device_without_it_is_refused) {
+    clbn_device_info info;
+    ck_clbn(clbn_device_query(tested(), &info));
+    for (int k = 0; k < 3; k++) {
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        clbn_plan *plan = NULL;
+        config.rank = 3, config.dims = (const size_t[]){3, 5, 7};
+        config.dtype = k == 1 ? CLBN_F32 : CLBN_F64, config.y_dtype = k == 2 ? CLBN_F16 : CLBN_F64;
+        said_clear();
+        if (info.has_fp64)
+            plan = plan_of(tested(), &config);
+        else
+            must_refuse(clbn_plan_create(tested(), &config, &plan), CLBN_ERROR_UNSUPPORTED, "float64", "float64");
+        clbn_plan_destroy(plan);
+    }
+}
+END_TEST
+
 START_TEST(an_unknown_variant_is_refused) {
     clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
     clbn_plan *plan = NULL;
@@ -88,6 +156,8 @@ START_TEST(an_unknown_variant_is_refused) {
     ck_assert_ptr_null(plan);
 }
 END_TEST
+
+static const clbn_buffer absent;
 
 START_TEST(null_where_an_object_must_be_is_refused) {
     clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
@@ -104,6 +174,14 @@ START_TEST(null_where_an_object_must_be_is_refused) {
     must_refuse(clbn_forward_training(plan, NULL, NULL, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT, "args", "no args");
     must_refuse(clbn_forward_inference(plan, NULL, NULL, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT, "args", "no args");
     must_refuse(clbn_moments(plan, NULL, NULL, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT, "args", "no args");
+    must_refuse(clbn_moments_part(plan, NULL, NULL, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT, "args", "no args");
+    must_refuse(clbn_moments_merge(plan, NULL, NULL, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT, "args", "no args");
+    must_refuse(clbn_backward_training(plan, NULL, NULL, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT, "args", "no args");
+    must_refuse(clbn_backward_inference(plan, NULL, NULL, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT, "args", "no args");
+    must_refuse(clbn_backward_part(plan, NULL, NULL, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT, "args", "no args");
+    must_refuse(clbn_backward_merge(plan, NULL, NULL, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT, "args", "no args");
+    must_refuse(clbn_update_running(plan, NULL, NULL, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT, "args", "no args");
+    must_refuse(clbn_fold(plan, NULL, NULL, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT, "args", "no args");
     must_refuse(clbn_plan_query(plan, NULL), CLBN_ERROR_INVALID_ARGUMENT, "info", "no info");
     must_refuse(clbn_device_query(tested(), NULL), CLBN_ERROR_INVALID_ARGUMENT, "info", "no info");
     ck_assert_int_eq(clbn_plan_query(NULL, &info), CLBN_ERROR_INVALID_ARGUMENT);
@@ -114,6 +192,9 @@ START_TEST(null_where_an_object_must_be_is_refused) {
     ck_assert_int_eq(clbn_device_list(NULL, NULL, 1, &count), CLBN_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(clbn_forward_training(NULL, NULL, &(clbn_forward_args){.update_weight = 0}, 0, NULL, NULL),
                      CLBN_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(clbn_backward_training(NULL, NULL, &(clbn_backward_args){0}, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(clbn_fold(NULL, NULL, &(clbn_fold_args){.bias = absent}, 0, NULL, NULL), CLBN_ERROR_INVALID_ARGUMENT);
+    ck_assert_uint_eq(clbn_plan_mask_bytes(NULL), 0);
     clbn_plan_destroy(NULL);
     clbn_device_destroy(NULL);
     clbn_plan_destroy(plan);
@@ -121,8 +202,6 @@ START_TEST(null_where_an_object_must_be_is_refused) {
 END_TEST
 
 /* ----------------------------------------------------------------------------------------------------------------- calls */
-
-static const clbn_buffer absent;
 
 static void shift(clbn_buffer *to, const clbn_buffer *from) {
     *to = *from, to->offset++;
@@ -259,6 +338,8 @@ static void add(Suite *suite) {
     tcase_add_test(tests, every_status_has_its_name_and_a_sentence);
     tcase_add_test(tests, the_running_version_is_the_headers);
     tcase_add_test(tests, bad_configs_are_refused_in_a_sentence);
+    tcase_add_test(tests, parameters_of_other_activations_are_not_looked_at);
+    tcase_add_test(tests, float64_on_a_device_without_it_is_refused);
     tcase_add_test(tests, an_unknown_variant_is_refused);
     tcase_add_test(tests, null_where_an_object_must_be_is_refused);
     tcase_add_test(tests, bad_calls_are_refused_in_a_sentence);
@@ -267,6 +348,9 @@ static void add(Suite *suite) {
     tcase_add_test(tests, two_inputs_may_be_one_array);
     tcase_add_test(tests, inference_does_not_look_at_update_weight);
     tcase_add_test(tests, backward_by_parts_of_an_empty_share_needs_the_saved_statistics);
+    add_value_refusals(add_tests(suite, "values"));
+    add_place_refusals(add_tests(suite, "places"));
+    add_call_refusals(add_tests(suite, "every argument of every call"));
     if (strcmp(test_device_name(), "cpu")) add_opencl_refusals(add_tests(suite, "opencl arguments"));
 }
 

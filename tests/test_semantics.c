@@ -261,6 +261,10 @@ static void add(Suite *suite) {
     add_activations(add_tests(suite, "activations"));
     add_gradients(add_tests(suite, "gradients"));
     add_integers(add_tests(suite, "integers"));
+    add_least(add_tests(suite, "least"));
+    add_parts(add_tests(suite, "parts"));
+    add_running(add_tests(suite, "running"));
+    add_folding(add_tests(suite, "folding"));
 }
 
 int main(void) {

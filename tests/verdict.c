@@ -115,9 +115,10 @@ void verdict_make(verdict *v, const material *of) {
     const definition_activation act = manner_activation(&of->m);
     memset(v, 0, sizeof *v);
     v->of = of;
-    long double **channels[] = {&v->mean, &v->var, &v->inv_std, &v->dgamma, &v->dbeta, &v->running_mean, &v->running_var};
+    long double **channels[] = {&v->mean,  &v->var,          &v->inv_std,     &v->dgamma,
+                                &v->dbeta, &v->running_mean, &v->running_var, &v->of_mean};
     long double **elements[] = {&v->v, &v->y, &v->g, &v->dx};
-    for (size_t i = 0; i < 7; i++) *channels[i] = numbers(n);
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) *channels[i] = numbers(n);
     for (size_t i = 0; i < 4; i++) *elements[i] = numbers(b->count);
     exact_statistics(v);
     definition_normalize(b->shape, of->x, v->mean, v->inv_std, material_gamma(of), material_beta(of), material_residual(of),
@@ -138,8 +139,8 @@ void verdict_make(verdict *v, const material *of) {
 }
 
 void verdict_free(verdict *v) {
-    long double *all[] = {v->mean,        v->var, v->inv_std, v->dgamma, v->dbeta, v->running_mean,
-                          v->running_var, v->v,   v->y,       v->g,      v->dx};
+    long double *all[] = {v->mean,        v->var,     v->inv_std, v->dgamma, v->dbeta, v->running_mean,
+                          v->running_var, v->of_mean, v->v,       v->y,      v->g,     v->dx};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     memset(v, 0, sizeof *v);
 }
@@ -159,7 +160,8 @@ static bounds_step step_of(const verdict *v, bounds_of who, size_t c, int backwa
                          .as_saved = act.kind != DEFINITION_IDENTITY || (backward && saved != RECOMPUTED),
                          .no_lo = backward && saved == SAVED_WITHOUT_LO,
                          .outside = is_outside(m),
-                         .act = act};
+                         .act = act,
+                         .of_mean = v->of_mean[c]};
 }
 
 typedef struct element {
@@ -177,6 +179,15 @@ static element element_of(const verdict *v, const bounds_step *s, size_t c, size
     return e;
 }
 
+/* What parts add to what the mean and the variance of a channel may be off. */
+static long double of_mean(const verdict *v, bounds_of who, size_t c) {
+    return bounds_is_cpu_path(who) ? v->of_mean[c] : 0;
+}
+
+static long double of_var(const verdict *v, bounds_of who, size_t c) {
+    return 2 * of_mean(v, who, c) * sqrtl(v->var[c]);
+}
+
 static void judge_running(const verdict *v, bounds_of who, const outcome *got, size_t c, const char *title) {
     const material *m = v->of;
     const bounds_channel of = {v->mean[c], v->var[c], v->inv_std[c], 1, 0, m->b->values};
@@ -184,24 +195,28 @@ static void judge_running(const verdict *v, bounds_of who, const outcome *got, s
     const long double part = is_unbiased(m) && !stays ? definition_unbiased(v->var[c], m->b->values) : v->var[c];
     const double weight = manner_update_weight(&m->m);
     judge_within(who, "running_mean", got->running_mean[c], v->running_mean[c],
-                 bounds_running(who, m->running_mean[c], v->mean[c], weight, bounds_batch_mean(who, &of)), title);
-    judge_within(who, "running_var", got->running_var[c], v->running_var[c],
-                 stays ? 0 : bounds_running(who, m->running_var[c], part, weight, bounds_batch_var(who, part)), title);
+                 bounds_running(who, m->running_mean[c], v->mean[c], weight, bounds_batch_mean(who, &of) + of_mean(v, who, c)),
+                 title);
+    judge_within(
+        who, "running_var", got->running_var[c], v->running_var[c],
+        stays ? 0 : bounds_running(who, m->running_var[c], part, weight, bounds_batch_var(who, part) + of_var(v, who, c)), title);
 }
 
 static void judge_saved(const verdict *v, bounds_of who, const outcome *got, size_t c, const char *title) {
     const bounds_channel of = {v->mean[c], v->var[c], v->inv_std[c], 1, 0, v->of->b->values};
     const int given = v->of->m.level[BY_STATISTICS] == OF_POPULATION;
-    judge_within(who, "mean", got->mean[c], v->mean[c], given ? 0 : bounds_mean(who, &of), title);
+    judge_within(who, "mean", got->mean[c], v->mean[c], given ? 0 : bounds_mean(who, &of) + of_mean(v, who, c), title);
     if (got->mean_lo && isfinite(v->mean[c])) {
         const long double error = fabsl((long double)got->mean[c] + got->mean_lo[c] - v->mean[c]);
-        const long double bound = given ? 0 : bounds_mean_pair(who, &of);
+        const long double bound = given ? 0 : bounds_mean_pair(who, &of) + of_mean(v, who, c);
         ck_assert_msg(error <= bound, "mean + mean_lo is off by %.3Lg, where %.3Lg is allowed: %s", error, bound, title);
         if (bound > 0) keep("mean pair", who, error / bound, title);
     }
-    if (got->var) judge_within(who, "var", got->var[c], v->var[c], given ? 0 : bounds_var(who, &of), title);
+    if (got->var) judge_within(who, "var", got->var[c], v->var[c], given ? 0 : bounds_var(who, &of) + of_var(v, who, c), title);
     if (got->inv_std && isfinite(v->var[c]))
-        judge_within(who, "inv_std", got->inv_std[c], v->inv_std[c], bounds_inv_std(who, &of), title);
+        judge_within(who, "inv_std", got->inv_std[c], v->inv_std[c],
+                     bounds_inv_std(who, &of) + (v->var[c] > 0 ? of_mean(v, who, c) / sqrtl(v->var[c]) * v->inv_std[c] : 0),
+                     title);
 }
 
 void verdict_forward(const verdict *v, bounds_of who, const outcome *got, const char *title) {
@@ -259,5 +274,32 @@ void verdict_backward(const verdict *v, bounds_of who, const outcome *got, const
     for (size_t c = 0; c < v->of->b->shape.channels; c++) {
         const bounds_step s = step_of(v, who, c, 1);
         judge_channel(v, &s, got, c, title);
+    }
+}
+
+void verdict_sums(const verdict *v, bounds_of who, size_t first_row, size_t rows, const double *part, const double *dgamma,
+                  const double *dbeta, const char *title) {
+    const material *m = v->of;
+    const definition_shape shape = m->b->shape;
+    const clbn_dtype real = bounds_is_f64(who) ? CLBN_F64 : CLBN_F32;
+    for (size_t c = 0; c < shape.channels; c++) {
+        const bounds_step s = step_of(v, who, c, 1);
+        const double *p = part + c;
+        bounds_sums sums = {0};
+        long double sum = 0;
+        for (size_t k = first_row * shape.inner; k < (first_row + rows) * shape.inner; k++) {
+            const element e = element_of(v, &s, c, k);
+            bounds_sums_add(&sums, v->g[e.at], bounds_size(&s, m->dy[e.at], v->g[e.at]),
+                            bounds_g(&s, v->v[e.at], e.of_v, m->dy[e.at]), e.about_mean);
+            sum += v->g[e.at];
+        }
+        const long double of_sum = bounds_dbeta(&s, &sums), of_product = bounds_dgamma_of_rows(&s, &sums), r = s.of.inv_std;
+        judge_within(who, "part's sum", (double)((long double)p[0] + p[shape.channels]), sum, of_sum + FLT_MIN, title);
+        judge_within(who, "part's product", (double)(((long double)p[2 * shape.channels] + p[3 * shape.channels]) * r),
+                     r * sums.exact_gx, of_product + FLT_MIN, title);
+        ck_assert_msg(p[4 * shape.channels] == 0, "a part's last array holds %g: %s", p[4 * shape.channels], title);
+        judge_gradient(v, who, real, "dgamma", dgamma[c], m->old_dgamma[c], CLBN_ACCUMULATE_DGAMMA, r * sums.exact_gx, of_product,
+                       title);
+        judge_gradient(v, who, real, "dbeta", dbeta[c], m->old_dbeta[c], CLBN_ACCUMULATE_DBETA, sum, of_sum, title);
     }
 }

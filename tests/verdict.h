@@ -16,6 +16,7 @@ typedef struct verdict {
     long double *mean, *var, *inv_std;                        /* what normalizes: channels each */
     long double *v, *y, *g, *dx;                              /* as x */
     long double *dgamma, *dbeta, *running_mean, *running_var; /* channels; gradients without what they are added to */
+    long double *of_mean;                                     /* channels: see PARTS in bounds_gradients.h; made 0 */
 } verdict;
 
 void verdict_make(verdict *v, const material *of);
@@ -24,6 +25,11 @@ void verdict_free(verdict *v);
 /* Fail the test with title, channel, error and bound where what the outcome holds is outside the bounds of who. */
 void verdict_forward(const verdict *v, bounds_of who, const outcome *got, const char *title);
 void verdict_backward(const verdict *v, bounds_of who, const outcome *got, const char *title);
+
+/* The same for the two sums of some of the batch's rows, as clbn_backward_part leaves them: part[5][channels], and the rows' own
+ * dgamma and dbeta. */
+void verdict_sums(const verdict *v, bounds_of who, size_t first_row, size_t rows, const double *part, const double *dgamma,
+                  const double *dbeta, const char *title);
 
 /* Whose bounds: the CPU path's or a device's, of the manner's real. */
 bounds_of bounds_for(int cpu_path, const manner *m);

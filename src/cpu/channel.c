@@ -93,7 +93,10 @@ static void set_constants(const cpu_call *call, size_t c, cpu_statistics s) {
 static void use_in_forward(const cpu_call *call, size_t c, cpu_statistics s, double count) {
     save(call->plan, call->run, c, &s);
     if (call->run->operation == CLBN_MOMENTS) return;
-    if (call->run->statistics == CLBN_OF_BATCH) clbn_cpu_channel_update(call->plan, call->run, c, s.mean, s.var, count);
+    if (call->run->statistics == CLBN_OF_BATCH) { /* what is saved moves them, as in clbn_update_running */
+        clbn_cpu_channel_update(call->plan, call->run, c, clbn_cpu_round(call->plan, s.mean), clbn_cpu_round(call->plan, s.var),
+                                count);
+    }
     set_constants(call, c, as_saved(call->plan, s));
 }
 

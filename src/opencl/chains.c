@@ -204,7 +204,7 @@ static void add_finalize_parts(clbn_chain *chain, const clbn_call *c, cl_uint mo
     clbn_pass(launch, c->constants);
     pass_part(launch, c);
     pass_channels(launch, c, more_flags);
-    chain->uses_workspace = true;
+    chain->uses_workspace = !has(c, CLBN_PART); /* which is not written through it */
 }
 
 static void add_apply(clbn_chain *chain, const clbn_call *c, cl_uint more_flags) {
@@ -316,7 +316,7 @@ static void make_backward(clbn_chain *chain, const clbn_call *c) {
         add_fused_grad(chain, c);
         return;
     }
-    if (any && !saved) {
+    if (any && !saved && (sums || clbn_recomputes(c->plan))) {
         add_moments(chain, c);
         add_finalize(chain, c, 0);
     }

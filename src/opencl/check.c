@@ -6,7 +6,7 @@
 
 clbn_status clbn_cl_check_queue(const clbn_plan *plan, const clbn_run *run) {
     const clbn_opencl *cl = plan->device->state;
-    const bool nothing = plan->shape.elements == 0 && run->event == NULL && run->n_wait == 0;
+    const bool nothing = run->is_idle && run->event == NULL && run->n_wait == 0;
     CHECK(run->queue != NULL || run->on_host || nothing, plan->device, CLBN_ERROR_INVALID_QUEUE,
           "queue is NULL; a call with no host pointer among its buffers needs one");
     CHECK(!run->on_host || run->event == NULL, plan->device, CLBN_ERROR_INVALID_WAIT_LIST,

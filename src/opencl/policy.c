@@ -281,6 +281,7 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
     const clbn_opencl *cl = plan->device->state;
     state->shape = plan->shape;
     memcpy(state->views, plan->views, sizeof plan->views);
+    if (!plan->residual) state->views[CLBN_RESIDUAL] = state->views[CLBN_DRESIDUAL] = state->views[CLBN_Y]; /* no say */
     fold_inner(state);
     state->variant = variant ? named(variant) : choose(plan, state, cl);
     CHECK(state->variant != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT,

@@ -129,7 +129,11 @@ static clbn_status enqueue_sharing(const clbn_call *c, const clbn_chain *chain, 
 }
 
 static clbn_status idle(const clbn_plan *plan, const clbn_run *run) {
-    if (run->event == NULL) return CLBN_SUCCESS;
+    if (run->event == NULL && run->n_wait == 0) return CLBN_SUCCESS;
+    if (run->on_host) { /* no event, then */
+        CL_TRY(plan->device, clWaitForEvents(run->n_wait, run->wait_list));
+        return CLBN_SUCCESS;
+    }
     CL_TRY(plan->device, clEnqueueMarkerWithWaitList(run->queue, run->n_wait, run->wait_list, run->event));
     return CLBN_SUCCESS;
 }

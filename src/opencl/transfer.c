@@ -18,7 +18,7 @@ static char *host_pointer(const clbn_plan *plan, const clbn_run *run, clbn_slot 
 
 static bool is_used(const clbn_plan *plan, const clbn_run *run, clbn_slot slot) {
     if (slot < CLBN_TENSOR_COUNT && plan->shape.elements == 0) return false;
-    return run->uses[slot].access != CLBN_UNUSED && clbn_has(run, slot);
+    return run->uses[slot].access != CLBN_UNUSED && clbn_has(run, slot) && slot_bytes(plan, run, slot) != 0;
 }
 
 static bool is_host(const clbn_plan *plan, const clbn_run *run, clbn_slot slot) {
@@ -47,10 +47,20 @@ static clbn_slot owner_of(const clbn_plan *plan, const clbn_run *run, clbn_slot 
     return slot;
 }
 
-/* How the call uses the array of a slot, by whichever slot. Of parts that are all empty nothing is written, so that what there is
- * must be there. */
+/* Statistics of parts that are all empty touch no output, so that what it holds must come along. Counts in a cl_mem are not known. */
+static bool may_touch_nothing(const clbn_plan *plan, const clbn_run *run) {
+    if (!clbn_has(run, CLBN_PARTS)) return false;
+    if (!is_host(plan, run, CLBN_COUNTS)) return true;
+    const uint64_t *counts = (const uint64_t *)run->buffers[CLBN_COUNTS].host + run->buffers[CLBN_COUNTS].offset;
+    for (size_t k = 0; k < run->part_count; k++) {
+        if (counts[k] != 0) return false;
+    }
+    return true;
+}
+
+/* How the call uses the array of a slot, by whichever slot. */
 static unsigned access_of(const clbn_plan *plan, const clbn_run *run, clbn_slot owner) {
-    unsigned access = clbn_has(run, CLBN_PARTS) && owner >= CLBN_TENSOR_COUNT ? CLBN_READ : 0;
+    unsigned access = may_touch_nothing(plan, run) ? CLBN_READ : 0;
     for (int slot = 0; slot < CLBN_SLOT_COUNT; slot++) {
         const clbn_slot s = (clbn_slot)slot;
         if (is_host(plan, run, s) && owner_of(plan, run, s) == owner) access |= run->uses[s].access;
