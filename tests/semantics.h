@@ -14,6 +14,7 @@ size_t variant_names(const char *names[MOST_NAMES]);
 
 void add_edges(TCase *tests);       /* semantics_edges.c */
 void add_activations(TCase *tests); /* semantics_activations.c */
+void add_kinks(TCase *tests);       /* semantics_kinks.c */
 void add_gradients(TCase *tests);   /* semantics_gradients.c */
 void add_integers(TCase *tests);    /* semantics_integers.c */
 void add_least(TCase *tests);       /* semantics_least.c */

@@ -1,90 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Gradients at the edges: both passes on the same side of a kink, to the bit; constant channels, one value a channel, none;
- * accumulation.
+ * Gradients at the edges: constant channels, one value a channel, none; accumulation; frozen layers.
  */
 #include "semantics.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---------------------------------------------------------------------------------------------------- both sides of a kink */
-
-/* A batch whose v lie within roundings of the kink at 0: the residual takes bn(x) away again, but for a last place or none. */
-static void aim_at_the_kink(material *m) {
-    const definition_shape s = m->b->shape;
-    const int population = m->m.level[BY_STATISTICS] == OF_POPULATION, outside = manner_config(&m->m).epsilon_rule != 0;
-    long double *mean = calloc(3 * s.channels + m->b->count, sizeof *mean), *var = mean + s.channels, *r = var + s.channels,
-                *v = r + s.channels;
-    ck_assert_ptr_nonnull(mean);
-    definition_moments(s, m->x, mean, var);
-    for (size_t c = 0; c < s.channels; c++) {
-        if (population) mean[c] = m->running_mean[c], var[c] = m->running_var[c];
-        r[c] = definition_inv_std(var[c], m->epsilon, outside);
-    }
-    definition_normalize(s, m->x, mean, r, material_gamma(m), material_beta(m), NULL, v);
-    for (size_t k = 0; k < m->b->count; k++) {
-        const float near = (float)-v[k];
-        m->residual[k] = k % 3 == 0 ? near : nextafterf(near, k % 3 == 1 ? INFINITY : -INFINITY);
-        m->dy[k] = m->dy[k] == 0 ? 1 : m->dy[k];
-    }
-    free(mean);
-}
-
-static void sides_must_agree(const material *m, const char *variant) {
-    const definition_activation act = manner_activation(&m->m);
-    stage s;
-    const clbn_status status = stage_open(&s, tested(), tested_queue(), m, variant, "at the kink");
-    if (variant && status == CLBN_ERROR_UNSUPPORTED) return;
-    ck_clbn(status);
-    stage_forward(&s);
-    stage_backward(&s);
-    size_t above = 0;
-    for (size_t k = 0; k < m->b->count; k++) {
-        const int forward = s.out.y[k] > (act.kind == DEFINITION_CLIP ? act.low : 0), backward = s.out.dresidual[k] == m->dy[k];
-        above += (size_t)forward;
-        if (forward != backward)
-            ck_abort_msg("element %zu: y is %g, so v is %s the kink, and dresidual %g of dy %g: %s", k, s.out.y[k],
-                         forward ? "above" : "not above", s.out.dresidual[k], m->dy[k], s.title);
-    }
-    ck_assert_msg(above > m->b->count / 20 && above < m->b->count - m->b->count / 20, "only %zu of %zu v lie above: %s", above,
-                  m->b->count, s.title);
-    stage_close(&s);
-}
-
-/* By saved statistics, by ones made again, and by mask. The plan's choice, and the variants in turn. */
-START_TEST(backward_stands_on_forwards_side_of_a_kink) {
-    static const char *const shapes[] = {"inner_49", "lanes_17", "tiny_mixed", "inner_1025"};
-    const test_case *c = case_named(shapes[_i % 4]);
-    const char *names[MOST_NAMES];
-    const size_t count = variant_names(names);
-    if (case_elements(c) > test_element_limit() || (test_is_short() && _i != 2)) return;
-    batch b;
-    batch_make(&b, c, tested_flushes_denormals());
-    for (unsigned how = 0; how < 3; how++)
-        for (unsigned statistics = 0; statistics < 2; statistics++)
-            for (unsigned rule = 0; rule < 2; rule++) {
-                manner plain = {{0}};
-                plain.level[BY_ACTIVATION] = _i == 1 ? 2 : 1; /* leaky, relu */
-                plain.level[BY_RESIDUAL] = 1;
-                plain.level[BY_MASK] = how == 2;
-                plain.level[BY_SAVED] = how == 1 ? RECOMPUTED : ALL_SAVED;
-                plain.level[BY_STATISTICS] = (unsigned char)statistics;
-                plain.level[BY_RULE] = (unsigned char)rule;
-                material m;
-                material_make(&m, &b, &plain);
-                aim_at_the_kink(&m);
-                sides_must_agree(&m, NULL);
-                const size_t turn = 1 + ((size_t)_i * 3 + how) % (count > 1 ? count - 1 : 1);
-                if (turn < count && !test_is_short()) sides_must_agree(&m, names[turn]);
-                material_free(&m);
-            }
-    batch_free(&b);
-}
-END_TEST
-
-/* ------------------------------------------------------------------------------------------------------- simple backward calls */
 
 /* One batch, its saved statistics, and room for all gradients. */
 typedef struct simple {
@@ -311,7 +233,6 @@ START_TEST(a_frozen_layer_needs_no_x_for_dx) {
 END_TEST
 
 void add_gradients(TCase *tests) {
-    tcase_add_loop_test(tests, backward_stands_on_forwards_side_of_a_kink, 0, 4);
     tcase_add_test(tests, accumulating_twice_doubles_to_the_bit);
     tcase_add_test(tests, gradients_have_the_same_bits_every_time);
     tcase_add_test(tests, one_value_a_channel_has_dx_0);

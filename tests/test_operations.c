@@ -105,6 +105,27 @@ START_TEST(every_variant_is_right_both_ways) {
 }
 END_TEST
 
+/* The commonest kind of all, float32, dense, with an activation and nothing else, which backends may run by loops of its own: every
+ * case in turns of the rest, and one that leaves the caches. On devices relu alone, as each activation is compiled. */
+START_TEST(the_definition_judges_the_commonest_manner) {
+    const test_case *c = &cases[_i];
+    const unsigned turn = (unsigned)_i;
+    const int leaves_caches = tested_is_cpu_path() && c == case_named("large_32x64x56x56");
+    if (case_elements(c) > test_element_limit() || (case_elements(c) > MEDIUM && !leaves_caches)) return;
+    if (test_is_short() && _i % 12) return;
+    manner plain = {{0}};
+    plain.level[BY_ACTIVATION] = (unsigned char)(tested_is_cpu_path() ? turn % factor_levels(BY_ACTIVATION) : 1);
+    plain.level[BY_SAVED] = (unsigned char)(turn / 2 % factor_levels(BY_SAVED));
+    plain.level[BY_STATISTICS] = turn % 5 == 4;
+    plain.level[BY_IN_PLACE] = turn % 3 == 2 ? ON_INPUT : APART;
+    plain.level[BY_AFFINE] = (unsigned char)(turn / 3 % 4);
+    plain.level[BY_OFFSET] = (unsigned char)(turn / 4 % 4);
+    plain.level[BY_RULE] = (unsigned char)(turn / 5 % 2);
+    plain.level[BY_PLACE] = PLACED_ON_HOST;
+    play_everywhere(c, &plain, 0, "");
+}
+END_TEST
+
 START_TEST(every_pair_of_levels_has_a_manner) {
     for (int f = 0; f < FACTOR_COUNT; f++)
         for (int g = 0; g < f; g++)
@@ -147,6 +168,7 @@ static void add(Suite *suite) {
     tcase_add_test(tests, every_pair_of_levels_has_a_manner);
     tcase_add_test(tests, every_variant_is_right_both_ways);
     tcase_add_loop_test(tests, the_definition_judges_every_manner, 0, (int)case_count);
+    tcase_add_loop_test(tests, the_definition_judges_the_commonest_manner, 0, (int)case_count);
     tcase_add_test(tests, drawn_manners_and_shapes);
 }
 

@@ -259,6 +259,7 @@ static void add(Suite *suite) {
     tcase_add_test(tests, only_one_running_statistic_may_be_given);
     add_edges(add_tests(suite, "edges"));
     add_activations(add_tests(suite, "activations"));
+    add_kinks(add_tests(suite, "kinks"));
     add_gradients(add_tests(suite, "gradients"));
     add_integers(add_tests(suite, "integers"));
     add_least(add_tests(suite, "least"));
