@@ -214,24 +214,26 @@ void merge(moments *a, const moments *b) {
 DEFINE_MOMENTS_IN(__global, put_global, get_global)
 DEFINE_MOMENTS_IN(__local, put_local, get_local)
 
-/* The group merges, in a fixed tree, height rows of width moments in scratch into row 0. All have been put; all may be got
+/* The group takes, in a fixed tree, height rows of width things in scratch together into row 0. All have been put; all may be got
  * afterwards, until the next barrier. */
-void group_merge(__local real *scratch, const uint width, const uint height) {
-    const uint lane = LANE_Y * LX + LANE_X, lanes = LX * LY, step = width * height;
-    GROUP_BARRIER;
-    for (uint rows = height; rows > 1;) {
-        const uint keep = (rows + 1) / 2;
-        for (uint i = lane; i < (rows - keep) * width; i += lanes) {
-            moments a, b;
-            get_local(scratch + i, step, &a);
-            get_local(scratch + keep * width + i, step, &b);
-            merge(&a, &b);
-            put_local(scratch + i, step, &a);
-        }
-        GROUP_BARRIER;
-        rows = keep;
+#define DEFINE_GROUP_TREE(name, thing, put, get, take)                                  \
+    void name(__local real *scratch, const uint width, const uint height) {             \
+        const uint lane = LANE_Y * LX + LANE_X, lanes = LX * LY, step = width * height; \
+        GROUP_BARRIER;                                                                  \
+        for (uint rows = height; rows > 1;) {                                           \
+            const uint keep = (rows + 1) / 2;                                           \
+            for (uint i = lane; i < (rows - keep) * width; i += lanes) {                \
+                thing a, b;                                                             \
+                get(scratch + i, step, &a);                                             \
+                get(scratch + keep * width + i, step, &b);                              \
+                take(&a, &b);                                                           \
+                put(scratch + i, step, &a);                                             \
+            }                                                                           \
+            GROUP_BARRIER;                                                              \
+            rows = keep;                                                                \
+        }                                                                               \
     }
-}
+DEFINE_GROUP_TREE(group_merge, moments, put_local, get_local, merge)
 
 /* Where a tensor has element (row, c, i): at row * row_step + c * channel_step + i * unit from its offset. Columns side by side
  * are one run of channels * inner values, a unit apart. */

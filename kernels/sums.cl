@@ -126,23 +126,7 @@ real joined(const real sum, const real rest) {
 DEFINE_SUMS_IN(__global, put_global_sums, get_global_sums)
 DEFINE_SUMS_IN(__local, put_local_sums, get_local_sums)
 
-/* As group_merge. */
-void group_add(__local real *scratch, const uint width, const uint height) {
-    const uint lane = LANE_Y * LX + LANE_X, lanes = LX * LY, step = width * height;
-    GROUP_BARRIER;
-    for (uint rows = height; rows > 1;) {
-        const uint keep = (rows + 1) / 2;
-        for (uint i = lane; i < (rows - keep) * width; i += lanes) {
-            sums a, b;
-            get_local_sums(scratch + i, step, &a);
-            get_local_sums(scratch + keep * width + i, step, &b);
-            add_sums(&a, &b);
-            put_local_sums(scratch + i, step, &a);
-        }
-        GROUP_BARRIER;
-        rows = keep;
-    }
-}
+DEFINE_GROUP_TREE(group_add, sums, put_local_sums, get_local_sums, add_sums)
 
 /* Sums of a vector's lanes. */
 typedef struct {

@@ -44,7 +44,7 @@ unsigned factor_levels(factor f) {
 /* The rules, each of one ordered pair of factors. */
 static int agree(factor f, unsigned a, factor g, unsigned b) {
     if (f == BY_MASK && g == BY_ACTIVATION && a) {
-        const unsigned kind = activations[b].kind;
+        const int kind = (int)activations[b].kind;
         return kind == DEFINITION_RELU || kind == DEFINITION_LEAKY || kind == DEFINITION_CLIP;
     }
     if (f == BY_IN_PLACE && a == ON_RESIDUAL && g == BY_RESIDUAL) return b == 1;
