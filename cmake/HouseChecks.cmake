@@ -15,10 +15,14 @@ function(house_build name)
     --build-makeprogram ${CMAKE_MAKE_PROGRAM} --build-noclean --build-options -DCLBN_WERROR=ON -DCLBN_POCL_CACHE=${CLBN_POCL_CACHE} ${H_OPTIONS})
   set_tests_properties(${name}.build_passes_without_a_warning PROPERTIES FIXTURES_SETUP ${name})
   foreach(suites ${H_SUITES})
-    string(REGEX MATCH "^(.*):(.*)$" suites ${suites})
+    string(REGEX MATCH "^([^:]*):([^:]*):?(.*)$" suites ${suites})
     set(label ${CMAKE_MATCH_1})
     set(elements ${CMAKE_MATCH_2})
-    clbn_test(NAME ${name}.${label}_suites_pass LABELS house TIMEOUT 1500 ENVIRONMENT CLBN_TEST_ELEMENTS=${elements} ${H_ENVIRONMENT}
+    set(short "")
+    if(CMAKE_MATCH_3)
+      set(short CLBN_TEST_SHORT=1)
+    endif()
+    clbn_test(NAME ${name}.${label}_suites_pass LABELS house TIMEOUT 1500 ENVIRONMENT CLBN_TEST_ELEMENTS=${elements} ${short} ${H_ENVIRONMENT}
       COMMAND ${CMAKE_CTEST_COMMAND} --test-dir ${folder} --output-on-failure --no-tests=error -L "^${label}$")
     set_tests_properties(${name}.${label}_suites_pass PROPERTIES FIXTURES_REQUIRED ${name})
   endforeach()
@@ -29,7 +33,7 @@ house_build(clang OPTIONS -DCMAKE_C_COMPILER=clang SUITES cpu:100000)
 # gcc's sanitizers, as clang's stop where a C program loads a driver written in C++. Leaks are looked for on PoCL too: what the
 # driver's libraries allocate and leave behind is suppressed by their names, what this project allocates counts.
 set(leaks suppressions=${PROJECT_SOURCE_DIR}/cmake/drivers-leak.supp:print_suppressions=0)
-house_build(sanitized SUITES cpu:100000 pocl:20000
+house_build(sanitized SUITES cpu:100000 pocl:20000:short
   OPTIONS -DCMAKE_C_COMPILER=gcc "-DCMAKE_C_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
     -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCLBN_BUILD_EXAMPLES=OFF
   ENVIRONMENT "LSAN_OPTIONS=${leaks}" "UBSAN_OPTIONS=print_stacktrace=1")
