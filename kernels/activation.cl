@@ -85,7 +85,6 @@ vec custom_gradient_vec(const vec dy, const vec v) {
 
 /* Bit j of a mask's byte k is set where element 8 * k + j of a run is on the side where the derivative is 1. A run's last byte
  * is its own. */
-#define MASK_BYTES(length) (((length) + 7) / 8)
 
 #if MASK
 uint live_bits(const vec v, const real low, const real high) {

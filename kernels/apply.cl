@@ -116,7 +116,7 @@ void apply_run(const forward_run *t, const uint length, const ulong ahead_step, 
         if (STREAMS) ASK_AHEAD(t->x, i, length, ahead_step);
         forward_vec(t, i, &kv, a, stream);
     }
-    /* The lane that would be next takes the rest, and one more what stands before. */
+    /* The lane that would be next takes the rest, and what stands before. */
     const bool next = (whole - start) / VEC % LX == LANE_X;
     for (uint i = next ? 0 : length; i < length; i++) {
         if (i == start) i = whole;

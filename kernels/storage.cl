@@ -32,7 +32,7 @@ typedef char char_elements __attribute__((ext_vector_type(VEC), aligned(1)));
 /* ------------------------------------------------------------------------------------- reals as floats that round once more */
 
 /* A float that rounding on to 16 bits takes for the real itself: with its last bit set where it is not exact, and never further
- * from 0 (rounding to odd). S: signed integers as wide as the real's; both come as ones and vectors. */
+ * from 0 (rounding to odd). Of one real and of a vector. */
 #if REAL_IS_F64
 #define DEFINE_NARROW(name, R, F, U, TO_F, TO_R, TO_U, AS_F, AS_U) \
     F name(const R v) {                                            \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the files of the CPU path share. cpu.c opens devices and plans and starts a call as a list of steps; schedule.c takes the
- * steps through the chunks that cut.c cuts, on all threads; floats.c and blocks.c do a chunk; channel.c holds what is per channel.
+ * steps through the chunks that cut.c cuts, on all threads; chunk.c does a step on a chunk, block.c on a block of it; channel.c holds what is per channel.
  * Work is cut into chunks by the plan alone and merged in index order, so the bits do not depend on the number of threads.
  */
 #ifndef CLBN_CPU_H
@@ -9,6 +9,8 @@
 
 #include "cpu/loops.h"
 #include "internal.h"
+
+#include <math.h>
 
 /* Below how many values a second thread costs more than it brings. */
 enum { CLBN_CPU_ALONE = 65536 };
@@ -55,7 +57,7 @@ typedef enum cpu_field {
     FIELD_COUNT
 } cpu_field;
 
-/* The statistics that a call works with; count: values a channel behind them. */
+/* The statistics of a channel that a call works with. */
 typedef struct cpu_statistics {
     double mean, lo, var, inv_std;
 } cpu_statistics;
@@ -139,14 +141,32 @@ void clbn_cpu_channel_finish(const cpu_call *call, cpu_step step, size_t c, cons
 /* The update of its running statistics; var the biased one, of count values. */
 void clbn_cpu_channel_update(const clbn_plan *plan, const clbn_run *run, size_t c, double mean, double var, double count);
 
-/* real.c: arrays of reals. */
+/* Arrays of reals, whose type is the plan's, as doubles: a handful a channel, and so inline. */
 /* Entry i, or absent where there is no such array. */
-double clbn_cpu_get(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, size_t i, double absent);
+static inline double clbn_cpu_get(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, size_t i, double absent) {
+    const clbn_buffer *buffer = &run->buffers[slot];
+    if (buffer->kind == CLBN_BUFFER_ABSENT) return absent;
+    const size_t at = buffer->offset + i;
+    return plan->real_type == CLBN_F64 ? ((const double *)buffer->host)[at] : (double)((const float *)buffer->host)[at];
+}
 /* Nothing where there is no such array. */
-void clbn_cpu_set(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, size_t i, double value);
+static inline void clbn_cpu_set(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, size_t i, double value) {
+    const clbn_buffer *buffer = &run->buffers[slot];
+    if (buffer->kind == CLBN_BUFFER_ABSENT) return;
+    const size_t at = buffer->offset + i;
+    if (plan->real_type == CLBN_F64)
+        ((double *)buffer->host)[at] = value;
+    else
+        ((float *)buffer->host)[at] = (float)value;
+}
 /* What stays of a value in such an array, and what is left then of value + lo. */
-double clbn_cpu_round(const clbn_plan *plan, double value);
-double clbn_cpu_rest(const clbn_plan *plan, double value, double lo);
+static inline double clbn_cpu_round(const clbn_plan *plan, double value) {
+    return plan->real_type == CLBN_F64 ? value : (double)(float)value;
+}
+static inline double clbn_cpu_rest(const clbn_plan *plan, double value, double lo) {
+    const double rounded = clbn_cpu_round(plan, value);
+    return isfinite(rounded) ? clbn_cpu_round(plan, (value - rounded) + lo) : 0;
+}
 
 /* parts.c */
 cpu_partial clbn_cpu_merge_partial(cpu_step step, cpu_partial a, cpu_partial b);
