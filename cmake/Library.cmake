@@ -7,7 +7,7 @@ if(NOT TARGET OpenCL::OpenCL)
 endif()
 find_package(OpenMP REQUIRED COMPONENTS C)
 
-set(kernels common.cl storage.cl moments.cl activation.cl finalize.cl apply.cl fused.cl sums.cl sums_columns.cl grad.cl fused_grad.cl parts.cl)
+set(kernels flags.cl common.cl storage.cl moments.cl activation.cl finalize.cl apply.cl fused.cl sums.cl sums_columns.cl grad.cl fused_grad.cl parts.cl)
 list(TRANSFORM kernels PREPEND ${PROJECT_SOURCE_DIR}/kernels/)
 add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/kernels.c
   COMMAND ${CMAKE_COMMAND} -DOUT=${PROJECT_BINARY_DIR}/kernels.c "-DSOURCES=${kernels}"
@@ -35,7 +35,7 @@ endif()
 
 target_include_directories(clbn
   PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
-  PRIVATE src)
+  PRIVATE src kernels)
 # An installed static library names OpenMP's runtime by name (gomp, omp), so that a project in C++ alone, or with another
 # compiler, links it without asking what OpenMP is.
 target_link_libraries(clbn PUBLIC OpenCL::OpenCL PRIVATE $<BUILD_INTERFACE:OpenMP::OpenMP_C> m)

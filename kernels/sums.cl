@@ -109,7 +109,6 @@ real joined(const real sum, const real rest) {
 }
 
 /* Sums in memory are SUMS arrays of reals. */
-#define SUMS 4
 #define DEFINE_SUMS_IN(space, put, get)                         \
     void put(space real *at, const ulong step, const sums *s) { \
         at[0] = s->g;                                           \

@@ -5,27 +5,26 @@
  */
 #include "opencl/opencl.h"
 
-/* Bits that kernels/common.cl names alike. */
-enum {
-    EPSILON_OUTSIDE = 1 << 9,
-    OF_POPULATION = 1 << 10,
-    UPDATE_RUNNING = 1 << 11,
-    PAST_CACHES = 1 << 12,
-    UNBIASED = 1 << 13,
-    SKIP_NONFINITE = 1 << 14,
-    HAS_PART = 1 << 16,
-    ADD_DX = 1 << 22,
-    ADD_DGAMMA = 1 << 23,
-    ADD_DBETA = 1 << 24,
-    ADD_DRESIDUAL = 1 << 25,
-    FOLDS = 1 << 27
-};
-static const cl_uint present_bits[CLBN_SLOT_COUNT] = {
-    [CLBN_Y] = 1 << 0,           [CLBN_GAMMA] = 1 << 1,   [CLBN_BETA] = 1 << 2,    [CLBN_RUNNING_MEAN] = 1 << 3,
-    [CLBN_RUNNING_VAR] = 1 << 4, [CLBN_MEAN] = 1 << 5,    [CLBN_MEAN_LO] = 1 << 6, [CLBN_VAR] = 1 << 7,
-    [CLBN_INV_STD] = 1 << 8,     [CLBN_MASK] = 1 << 15,   [CLBN_PART] = HAS_PART,  [CLBN_X] = 1 << 17,
-    [CLBN_DX] = 1 << 18,         [CLBN_DGAMMA] = 1 << 19, [CLBN_DBETA] = 1 << 20,  [CLBN_DRESIDUAL] = 1 << 21,
-    [CLBN_BIAS] = 1 << 26};
+#include "flags.cl"
+
+/* Which bit says that a slot's array is there. */
+static const cl_uint present_bits[CLBN_SLOT_COUNT] = {[CLBN_X] = HAS_X,
+                                                      [CLBN_Y] = HAS_Y,
+                                                      [CLBN_DX] = HAS_DX,
+                                                      [CLBN_DRESIDUAL] = HAS_DRESIDUAL,
+                                                      [CLBN_GAMMA] = HAS_GAMMA,
+                                                      [CLBN_BETA] = HAS_BETA,
+                                                      [CLBN_DGAMMA] = HAS_DGAMMA,
+                                                      [CLBN_DBETA] = HAS_DBETA,
+                                                      [CLBN_RUNNING_MEAN] = HAS_RUNNING_MEAN,
+                                                      [CLBN_RUNNING_VAR] = HAS_RUNNING_VAR,
+                                                      [CLBN_MEAN] = HAS_MEAN,
+                                                      [CLBN_MEAN_LO] = HAS_MEAN_LO,
+                                                      [CLBN_VAR] = HAS_VAR,
+                                                      [CLBN_INV_STD] = HAS_INV_STD,
+                                                      [CLBN_BIAS] = HAS_BIAS,
+                                                      [CLBN_PART] = HAS_PART,
+                                                      [CLBN_MASK] = HAS_MASK};
 
 static const clbn_shape *shape_of(const clbn_call *c) {
     return &((const clbn_cl_plan *)c->plan->state)->shape;
@@ -161,7 +160,7 @@ static void pass_gradients(clbn_launch *launch, const clbn_call *c) {
 static void pass_scratch(clbn_launch *launch, const clbn_call *c, const clbn_cut *cut, bool vectors) {
     const clbn_cl_plan *state = c->plan->state;
     const size_t each = vectors && state->variant->columns ? state->tile.vec * state->tile.vectors : 1;
-    clbn_pass_scratch(launch, state->tile.alone ? 1 : CLBN_MOMENTS_REALS * cut->lx * cut->ly * each);
+    clbn_pass_scratch(launch, state->tile.alone ? 1 : PARTS * cut->lx * cut->ly * each);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ launches */

@@ -51,9 +51,6 @@ void clbn_cl_device_close(clbn_device *device);
 
 /* ---------------------------------------------------------------------------------------------------- policy, programs */
 
-/* Reals of a moments in memory: PARTS of kernels/common.cl; and a channel's in the workspace beside: finalize.cl, grad.cl. */
-enum { CLBN_MOMENTS_REALS = 6, CLBN_SUMS_REALS = 4, CLBN_CONSTANTS_REALS = 8 };
-
 /* How kernels are compiled: see kernels/common.cl. Everything else about them is in the plan. */
 typedef struct clbn_tile {
     unsigned vec, vectors;

@@ -5,6 +5,8 @@
  */
 #include "opencl/opencl.h"
 
+#include "flags.cl"
+
 #include <string.h>
 
 /* In the order tried; within a kind of device the first that suits is taken, and the last suits all. */
@@ -203,7 +205,7 @@ static clbn_cut cut_columns(const clbn_plan *plan, const clbn_opencl *cl, const 
     const size_t vec = state->tile.vec, width = s->channels * s->inner;
     clbn_cut cut = {1, 1, 1, s->outer, 1, 0, 1, 1};
     if (!state->tile.alone) {
-        const size_t each = CLBN_MOMENTS_REALS * clbn_dtype_bytes(plan->real_type) * vec;
+        const size_t each = PARTS * clbn_dtype_bytes(plan->real_type) * vec;
         const size_t room = cl->local_bytes / 4 * 3 / each; /* work-items whose columns fit, with memory to spare */
         cut.lx =
             clbn_min(clbn_min(power_of_two_from(clbn_ceil_div(width, vec)), COLUMN_LANES), clbn_min(group, cl->max_items[0]));
@@ -272,8 +274,8 @@ static void cut_all(const clbn_plan *plan, const clbn_opencl *cl, clbn_cl_plan *
     const double bytes = 2 * (double)s->elements * (double)largest, cache = (double)(cl->cache_bytes ? cl->cache_bytes : 1 << 24);
     state->past_caches = state->tile.alone && bytes > 0.75 * cache;
     state->mask_run = clbn_ceil_div(state->variant->columns ? s->channels * s->inner : s->inner, 8);
-    state->constants_count = CLBN_CONSTANTS_REALS * s->channels;
-    state->parts_count = CLBN_MOMENTS_REALS * state->work.chunks * s->channels * state->columns;
+    state->constants_count = CONSTANTS * s->channels;
+    state->parts_count = PARTS * state->work.chunks * s->channels * state->columns;
 }
 
 clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_plan *state) {
