@@ -4,9 +4,9 @@
  */
 #include "stored.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +22,10 @@ static const format *format_of(clbn_dtype type) {
                                      [CLBN_F16] = {"float16", 2, 10, -14, 15},
                                      [CLBN_BF16] = {"bfloat16", 2, 7, -126, 127},
                                      [CLBN_F64] = {"float64", 8, 52, -1022, 1023}};
-    if ((size_t)type >= sizeof formats / sizeof *formats) ck_abort_msg("%d is no storage type", (int)type);
+    if ((size_t)type >= sizeof formats / sizeof *formats) {
+        fprintf(stderr, "%d is no storage type\n", (int)type);
+        abort();
+    }
     return &formats[type];
 }
 
@@ -121,17 +124,4 @@ void stored_put(clbn_dtype type, void *at, long double value) {
         bits = encode(format_of(type), wide);
         memcpy(at, &bits, sizeof bits);
     }
-}
-
-void *stored_pack(clbn_dtype type, const double *values, size_t count) {
-    const size_t bytes = stored_bytes(type);
-    char *packed = malloc((count + 1) * bytes);
-    if (!packed) ck_abort_msg("no memory for %zu values", count);
-    for (size_t k = 0; k < count; k++) stored_put(type, packed + k * bytes, values[k]);
-    return packed;
-}
-
-void stored_unpack(clbn_dtype type, const void *packed, double *values, size_t count) {
-    const size_t bytes = stored_bytes(type);
-    for (size_t k = 0; k < count; k++) values[k] = stored_get(type, (const char *)packed + k * bytes);
 }

@@ -31,8 +31,8 @@
  *   accumulated old + new: A of both (the CPU path), or u of both (a device).
  * A constant channel's mean is exact, and so d = 0 there.
  */
-#ifndef CLBN_TESTS_BOUNDS_GRADIENTS_H
-#define CLBN_TESTS_BOUNDS_GRADIENTS_H
+#ifndef CLBN_ORACLE_BOUNDS_GRADIENTS_H
+#define CLBN_ORACLE_BOUNDS_GRADIENTS_H
 
 #include "bounds.h"
 #include "definition.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The storage types, for the tests alone: what a stored element is worth, and what is stored of a value. Written from IEEE 754 and
+ * The storage types: what a stored element is worth, and what is stored of a value. Written from IEEE 754 and
  * the definition of bfloat16, by arithmetic on powers of two; it must not know the library's own conversions.
  * A double holds a value of any of the types.
  */
-#ifndef CLBN_TESTS_STORED_H
-#define CLBN_TESTS_STORED_H
+#ifndef CLBN_ORACLE_STORED_H
+#define CLBN_ORACLE_STORED_H
 
 #include "clbn.h"
 
@@ -19,8 +19,5 @@ long double stored_half_ulp(clbn_dtype type, long double value);
 
 double stored_get(clbn_dtype type, const void *at);
 void stored_put(clbn_dtype type, void *at, long double value);
-/* Arrays; into packed ones for the caller to free. */
-void *stored_pack(clbn_dtype type, const double *values, size_t count);
-void stored_unpack(clbn_dtype type, const void *packed, double *values, size_t count);
 
 #endif

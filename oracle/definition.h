@@ -8,8 +8,8 @@
  * n numbers far from 0 is rounded even in long double, the mean is once corrected by the mean distance from it, which is 0 in
  * exact arithmetic. What is left of rounding is some n * 2^-64 of sigma: nothing beside every bound in bounds.h.
  */
-#ifndef CLBN_TESTS_DEFINITION_H
-#define CLBN_TESTS_DEFINITION_H
+#ifndef CLBN_ORACLE_DEFINITION_H
+#define CLBN_ORACLE_DEFINITION_H
 
 #include <stddef.h>
 

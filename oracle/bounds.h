@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How far a result may be from the exact one: the only place of the tests that holds an accuracy. Every bound is a function of
+ * How far a result may be from the exact one: the only place that holds an accuracy. Every bound is a function of
  * exact values, never of what was computed, and comes from the library's promise or is derived from it here.
  *
  * PROMISE, float32 on a device:   variance 1e-6 relative;  mean 1e-6 sigma + half an ulp;  y 1e-6 max(1, |gamma xhat| + |beta|).
@@ -22,8 +22,8 @@
  *               of the bias A (|(bias - mean) gamma inv_std| + |beta|).
  *   layer       the folded layer's output: the sum of |input| times what each weight is off, its rounding too, and that of the bias.
  */
-#ifndef CLBN_TESTS_BOUNDS_H
-#define CLBN_TESTS_BOUNDS_H
+#ifndef CLBN_ORACLE_BOUNDS_H
+#define CLBN_ORACLE_BOUNDS_H
 
 #include <stddef.h>
 
