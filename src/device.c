@@ -14,6 +14,7 @@ static clbn_device *device_new(const clbn_device_options *options) {
     if (options) {
         device->message = options->message;
         device->user_data = options->user_data;
+        device->skip_trials = options->skip_trials != 0;
     }
     return device;
 }

@@ -67,7 +67,7 @@ static void hear(void *user_data, clbn_status status, cl_int native, const char 
 }
 
 clbn_device_options library_options(library_log *log) {
-    clbn_device_options options = {hear, log, 0};
+    clbn_device_options options = {.message = hear, .user_data = log};
     return options;
 }
 
