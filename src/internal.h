@@ -35,6 +35,7 @@ struct clbn_device {
     void *user_data;
     clbn_device_info info;
     bool skip_trials; /* variants are taken untried: see trial.c */
+    char *cache_dir;  /* where compiled programs are kept, or NULL; the device's own text */
     void *state;      /* the backend's own */
 };
 

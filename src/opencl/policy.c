@@ -349,5 +349,6 @@ void clbn_cl_remember(const clbn_plan *plan, clbn_verdict verdict) {
     clbn_opencl *cl = plan->device->state;
     mtx_lock(&cl->lock);
     *(verdict == CLBN_RIGHT ? &state->program->right : &state->program->wrong) |= bit_of(state->variant);
+    clbn_cl_cache_store(plan->device, state->program); /* by now with kernels that drivers compile when they first run */
     mtx_unlock(&cl->lock);
 }
