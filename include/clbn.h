@@ -120,7 +120,8 @@ typedef struct clbn_device_options {
     void *user_data;         /* handed to message */
     int portable;            /* 1: the CPU path uses its plain C loops, as on a processor without wide vectors; 0: the best */
     int skip_trials;         /* 1: plans take their variant untried; 0: see clbn_plan_create */
-    const char *cache_dir;   /* a folder for compiled kernels, made when needed; read while the device is opened. NULL: no file is
+    const char
+        *cache_dir; /* a folder for compiled kernels, made when needed; read while the device is opened. NULL, "": no file is
                               * touched. Files are their owner's alone, and count only for the same clbn, device and driver; one that
                               * is damaged, foreign or cannot be written costs the time to compile. Any number of processes may share it */
 } clbn_device_options;

@@ -16,7 +16,7 @@ static clbn_device *device_new(const clbn_device_options *options) {
         device->user_data = options->user_data;
         device->skip_trials = options->skip_trials != 0;
     }
-    if (options && options->cache_dir) {
+    if (options && options->cache_dir && options->cache_dir[0]) {
         device->cache_dir = malloc(strlen(options->cache_dir) + 1);
         if (device->cache_dir == NULL) {
             free(device);

@@ -8,7 +8,7 @@ find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 set(suites device semantics pipeline arguments extents)
 
 if(CLBN_POCL_ICD)
-  foreach(suite ${suites} devices refused trials)
+  foreach(suite ${suites} devices refused trials cache)
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT OCL_ICD_VENDORS=${CLBN_POCL_ICD} LABELS pocl TIMEOUT 600)
   endforeach()
   # Some 500 kernels, of which each runs a few times: optimizing them would take four times as long. The other suites do.
@@ -19,7 +19,7 @@ else()
 endif()
 
 if(CLBN_RUSTICL_ICD)
-  foreach(suite ${suites} trials)
+  foreach(suite ${suites} trials cache)
     # It streams 2 GB/s: cases take turns with the variants.
     clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 600
       ENVIRONMENT OCL_ICD_VENDORS=${CLBN_RUSTICL_ICD} RUSTICL_ENABLE=llvmpipe CLBN_TEST_ELEMENTS=100000 CLBN_TEST_SHORT=1)

@@ -306,17 +306,15 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
     memcpy(state->views, plan->views, sizeof plan->views);
     if (!plan->residual) state->views[CLBN_RESIDUAL] = state->views[CLBN_DRESIDUAL] = state->views[CLBN_Y]; /* no say */
     fold_inner(state);
-    if (variant) {
-        const clbn_variant *v = named(variant);
+    if (variant || !choose(plan, state, cl)) {
+        const clbn_variant *v = variant ? named(variant) : &variants[cl->whole_vectors ? VARIANTS / 2 - 1 : VARIANTS - 1];
         CHECK(v != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT, "variant is \"%s\"; clbn_variant_name lists those there are",
               variant);
         CHECK(can(v, state, cl), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu%s", v->name,
               s->outer, s->channels, s->inner, are_columns(state) ? "" : " with these strides");
+        CHECK(variant, plan->device, CLBN_ERROR_UNSUPPORTED, "no variant that is right on %s can do %zu x %zu x %zu",
+              plan->device->info.device, s->outer, s->channels, s->inner);
         take(v, plan, state);
-    } else {
-        CHECK(choose(plan, state, cl), plan->device, CLBN_ERROR_UNSUPPORTED,
-              "no variant that is right on %s can do %zu x %zu x %zu", plan->device->info.device, s->outer, s->channels,
-              s->inner);
     }
     if (s->channels == 0) return CLBN_SUCCESS;
     size_t group;
