@@ -27,6 +27,11 @@ if(CLBN_POCL)
   # Some 500 kernels, of which each runs a few times: optimizing them would take four times as long. The other suites do.
   clbn_test(NAME pocl.operations COMMAND test_operations LABELS pocl TIMEOUT 600
     ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable)
+  # A device of odd groups, in short: the trees over a group meet rows left over. scripts/matrix has it at length.
+  foreach(suite device operations)
+    clbn_test(NAME pocl.${suite}.groups-to-7 COMMAND test_${suite} LABELS pocl-groups TIMEOUT 600
+      ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable POCL_MAX_WORK_GROUP_SIZE=7 CLBN_TEST_ELEMENTS=2500 CLBN_TEST_SHORT=1)
+  endforeach()
 endif()
 
 if(CLBN_RUSTICL)
