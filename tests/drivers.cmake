@@ -2,7 +2,8 @@
 # Registers the device suites for the OpenCL drivers found here, and for one of the user's.
 set(CLBN_TEST_DEVICE "" CACHE STRING "A device to run the suites on besides: P:D, a driver's .icd file, intel (as scripts/drivers has it)")
 
-# The variables that choose a driver, as scripts/drivers says; empty, with its reason told, where it is not here.
+# The variables that choose a driver, as scripts/drivers says; empty, with its reason told, where it is not here. The file that
+# names its library is kept in the cache besides, as <result>_ICD.
 function(driver_environment driver result)
   execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/drivers --environment ${driver} RESULT_VARIABLE failed
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE variables ERROR_VARIABLE why
@@ -12,16 +13,20 @@ function(driver_environment driver result)
     set(variables "")
   endif()
   string(REPLACE "\n" ";" variables "${variables}")
+  string(REGEX MATCH "^OCL_ICD_VENDORS=([^;]*)" named "${variables}")
   set(${result} "${variables}" PARENT_SCOPE)
+  set(${result}_ICD "${CMAKE_MATCH_1}" CACHE INTERNAL "")
 endfunction()
 driver_environment(pocl CLBN_POCL)
 driver_environment(rusticl CLBN_RUSTICL)
 find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 
 set(suites device semantics pipeline arguments extents)
+# What only drivers take that run them whole.
+set(whole devices refused)
 
 if(CLBN_POCL)
-  foreach(suite ${suites} devices refused)
+  foreach(suite ${suites} ${whole})
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_POCL} LABELS pocl TIMEOUT 600)
   endforeach()
   # Some 500 kernels, of which each runs a few times: optimizing them would take four times as long. The other suites do.
@@ -72,7 +77,7 @@ if(CLBN_TEST_DEVICE)
   if(NOT CLBN_OWN)
     message(FATAL_ERROR "CLBN_TEST_DEVICE names no driver that is here")
   endif()
-  foreach(suite ${suites} devices refused operations)
+  foreach(suite ${suites} ${whole} operations)
     clbn_test(NAME own.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_OWN} LABELS own TIMEOUT 3000)
   endforeach()
 endif()
