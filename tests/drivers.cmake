@@ -11,9 +11,13 @@ if(CLBN_POCL_ICD)
   foreach(suite ${suites} devices refused)
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT OCL_ICD_VENDORS=${CLBN_POCL_ICD} LABELS pocl TIMEOUT 600)
   endforeach()
-  # Some 500 kernels, of which each runs a few times: optimizing them would take four times as long. The other suites do.
-  clbn_test(NAME pocl.operations COMMAND test_operations LABELS pocl TIMEOUT 600
-    ENVIRONMENT OCL_ICD_VENDORS=${CLBN_POCL_ICD} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable)
+  # Some 500 kernels each, of which each runs a few times: optimizing them would take four times as long. The other suites do.
+  foreach(suite operations exact exhaustive)
+    clbn_test(NAME pocl.${suite} COMMAND test_${suite} LABELS pocl TIMEOUT 600
+      ENVIRONMENT OCL_ICD_VENDORS=${CLBN_POCL_ICD} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable CLBN_TEST_SHARE=3/41)
+  endforeach()
+  clbn_test(NAME pocl.exact.optimized COMMAND test_exact LABELS pocl TIMEOUT 600
+    ENVIRONMENT OCL_ICD_VENDORS=${CLBN_POCL_ICD} CLBN_TEST_SHORT=1)
 else()
   message(STATUS "clbn tests: without PoCL (no pocl.icd in ${vendors})")
 endif()
@@ -24,15 +28,18 @@ if(CLBN_RUSTICL_ICD)
     clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 600
       ENVIRONMENT OCL_ICD_VENDORS=${CLBN_RUSTICL_ICD} RUSTICL_ENABLE=llvmpipe CLBN_TEST_ELEMENTS=100000 CLBN_TEST_SHORT=1)
   endforeach()
-  clbn_test(NAME rusticl.operations COMMAND test_operations LABELS rusticl TIMEOUT 600
-    ENVIRONMENT OCL_ICD_VENDORS=${CLBN_RUSTICL_ICD} RUSTICL_ENABLE=llvmpipe CLBN_TEST_ELEMENTS=2500 CLBN_TEST_SHORT=1)
+  foreach(suite operations exact exhaustive)
+    clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 600
+      ENVIRONMENT OCL_ICD_VENDORS=${CLBN_RUSTICL_ICD} RUSTICL_ENABLE=llvmpipe CLBN_TEST_ELEMENTS=2500 CLBN_TEST_SHORT=1
+                  CLBN_TEST_SHARE=3/211)
+  endforeach()
 else()
   message(STATUS "clbn tests: without rusticl (no rusticl.icd in ${vendors})")
 endif()
 
 if(CLBN_OCLGRIND)
   # The pipeline suite is left to the others: Oclgrind spins for ever while a call waits behind an open user event.
-  foreach(suite device operations semantics arguments)
+  foreach(suite device operations semantics arguments exact exhaustive)
     # Semantics and pipelines run on small groups: an idle work-item costs the simulator as much as a busy one.
     set(group 16)
     if(suite MATCHES "device|operations")
@@ -46,7 +53,7 @@ if(CLBN_OCLGRIND)
       COMMAND ${CMAKE_COMMAND} -DOCLGRIND=${CLBN_OCLGRIND} -DSUITE=$<TARGET_FILE:test_${suite}_kept>
               -DLOG=${CMAKE_CURRENT_BINARY_DIR}/oclgrind-${suite}.log -DGROUP=${group}
               -P ${CMAKE_CURRENT_SOURCE_DIR}/oclgrind.cmake
-      ENVIRONMENT CLBN_TEST_ELEMENTS=700 CLBN_TEST_SHORT=1)
+      ENVIRONMENT CLBN_TEST_ELEMENTS=700 CLBN_TEST_SHORT=1 CLBN_TEST_SHARE=3/211)
   endforeach()
 else()
   message(STATUS "clbn tests: without Oclgrind")
