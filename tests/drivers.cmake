@@ -5,14 +5,14 @@ find_file(CLBN_POCL_ICD pocl.icd PATHS ${vendors} NO_DEFAULT_PATH DOC "PoCL's IC
 find_file(CLBN_RUSTICL_ICD rusticl.icd PATHS ${vendors} NO_DEFAULT_PATH DOC "rusticl's ICD file, for the tests")
 find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 
-set(suites device semantics pipeline arguments extents)
+set(suites device semantics pipeline arguments)
 
 if(CLBN_POCL_ICD)
   foreach(suite ${suites} devices refused)
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT OCL_ICD_VENDORS=${CLBN_POCL_ICD} LABELS pocl TIMEOUT 600)
   endforeach()
   # Some 500 kernels each, of which each runs a few times: optimizing them would take four times as long. The other suites do.
-  foreach(suite operations exact exhaustive)
+  foreach(suite operations exact exhaustive extents)
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} LABELS pocl TIMEOUT 600
       ENVIRONMENT OCL_ICD_VENDORS=${CLBN_POCL_ICD} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable CLBN_TEST_SHARE=3/41)
   endforeach()
@@ -23,7 +23,7 @@ else()
 endif()
 
 if(CLBN_RUSTICL_ICD)
-  foreach(suite ${suites})
+  foreach(suite ${suites} extents)
     # It streams 2 GB/s: cases take turns with the variants.
     clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 600
       ENVIRONMENT OCL_ICD_VENDORS=${CLBN_RUSTICL_ICD} RUSTICL_ENABLE=llvmpipe CLBN_TEST_ELEMENTS=100000 CLBN_TEST_SHORT=1)

@@ -85,10 +85,11 @@ present_set present_of(int residual, size_t nth) {
     return sets[residual][nth];
 }
 
-/* Calls of one context must give the same, whichever outputs they have. */
+/* Calls of one context are judged by the same exact values and bounds, whichever outputs they have: so backward with all that was saved,
+ * and with what it needs of that. */
 static size_t context_of(const present_set *s) {
     size_t kind = (size_t)s->call;
-    if (s->call == GOES_BACK) kind = 3 + s->saved * 2 + s->accumulate;
+    if (s->call == GOES_BACK) kind = 3 + (s->saved == NEEDED_SAVED ? ALL_SAVED : s->saved) * 2 + s->accumulate;
     if (s->call == GOES_BACK_FROZEN) kind = 3 + SAVINGS * 2 + s->accumulate;
     return kind * AFFINES + s->affine;
 }
