@@ -27,6 +27,8 @@ typedef enum argument {
 
 typedef enum present_call { TRAINS, INFERS, TAKES_MOMENTS, GOES_BACK, GOES_BACK_FROZEN } present_call;
 
+enum { AFFINES = 4, SAVINGS = 4 }; /* levels of these in manner.h */
+
 /* One set: the outputs as bits of argument; the rest are levels of manner.h. */
 typedef struct present_set {
     present_call call;
