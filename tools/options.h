@@ -60,6 +60,7 @@ typedef struct options {
     int with_residual;
     double seconds;
     int csv;
+    int json, thorough;
 } options;
 
 /* Everything is checked that can be without a file. */
