@@ -78,6 +78,7 @@ static const option_row rows[] = {
     {"--residual", NULL, COMMAND_BENCH, parse_residual_flag, 0, 0, "with a residual"},
     {"--seconds", "T", COMMAND_BENCH, parse_seconds, 0, 0, "for a row (0.5)"},
     {"--format", "F", COMMAND_BENCH, parse_format, 0, 0, "table or csv (table)"},
+    {"--seconds", "T", COMMAND_VERIFY, parse_seconds, 0, 0, "to begin no more work after (40; thorough: all is done)"},
     {"--json", NULL, COMMAND_VERIFY, parse_json, 0, 0, "one JSON object instead of a table"},
     {"--thorough", NULL, COMMAND_VERIFY, parse_thorough, 0, 0,
      "all data by all variants, to 3 million values a channel: many minutes"},
@@ -236,9 +237,9 @@ int options_parse(options *o, int argc, char **argv) {
     o->epsilon = o->update_weight = NAN;
     o->epsilon_rule = o->running_variance = -1;
     o->activation_text = "identity";
-    o->seconds = 0.5;
     if (argc < 2) return fail_input("usage: clbn normalize|backward|moments|devices|verify|bench ...; 'clbn help' says more");
     TRY(find_command(argv[1], &o->command));
+    o->seconds = o->command == COMMAND_BENCH ? 0.5 : 0;
     state s = {.o = o, .argc = argc, .at = 2, .argv = argv};
     if (o->command == COMMAND_HELP || o->command == COMMAND_VERSION) {
         if (argc > 2 && o->command == COMMAND_VERSION) return fail_input("'%s' is left over after --version", argv[2]);

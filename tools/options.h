@@ -58,7 +58,7 @@ typedef struct options {
     unsigned shape_count;
     clbn_dtype dtype;
     int with_residual;
-    double seconds;
+    double seconds; /* of bench, of verify; 0: not given to it */
     int csv;
     int json, thorough;
 } options;

@@ -29,6 +29,7 @@ typedef struct verify {
     session session;
     int flushes; /* the device takes denormals for 0 */
     double began, seconds;
+    unsigned possible, refused; /* a bit for each variant: some plan was made, some shape was refused */
     verify_row *rows;
     size_t row_count, row_room;
     size_t calls, checks, misses;
@@ -48,6 +49,7 @@ typedef struct lot {
     data_gradients gradients;
     bounds_of who;
     int fused; /* relu behind a residual */
+    int brief; /* forward and backward training alone */
     problem given;
     answer exact;
     double *x, *dy, *residual, *gamma, *beta, *running_mean, *running_var, *bias;

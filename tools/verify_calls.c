@@ -184,7 +184,7 @@ int verify_calls(verify *v, const lot *l, const clbn_plan *plan) {
     int status = written_make(v, l, &w);
     if (status == EXIT_DONE) status = forward(v, l, plan, &w);
     if (status == EXIT_DONE) status = backward(v, l, plan, &w);
-    if (status == EXIT_DONE && !l->fused && !l->given.population) {
+    if (status == EXIT_DONE && !l->fused && !l->given.population && !l->brief) {
         status = moments(v, l, plan);
         if (status == EXIT_DONE) status = update(v, l, plan, &w);
     }

@@ -83,6 +83,7 @@ static const struct {
     {2, "--json takes no value", {"verify", "--json=1"}},
     {2, "--thorough is given twice", {"verify", "--thorough", "--thorough"}},
     {2, "--axis is no option of verify", {"verify", "--axis", "1"}},
+    {2, "--seconds holds '0'", {"verify", "--seconds", "0"}},
     {2, "--json is no option of bench", {"bench", "--json"}},
     {2, "--device", {"verify", "--device", "x:y"}},
     {1, "--device 98:7", {"verify", "--device", "98:7"}},
