@@ -100,11 +100,11 @@ int answer_make(answer *a, const problem *of) {
     const size_t channels = of->shape.channels, count = of->values * channels;
     memset(a, 0, sizeof *a);
     a->of = of;
-    long double **all[] = {&a->mean,        &a->var,     &a->inv_std, &a->dgamma, &a->dbeta, &a->running_mean,
-                           &a->running_var, &a->of_mean, &a->v,       &a->y,      &a->g,     &a->dx};
+    long double **all[] = {&a->of_var,      &a->mean,    &a->var, &a->inv_std, &a->dgamma, &a->dbeta, &a->running_mean,
+                           &a->running_var, &a->of_mean, &a->v,   &a->y,       &a->g,      &a->dx};
     int made = 1;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        *all[i] = calloc((i < 8 ? channels : count) + 1, sizeof(long double));
+        *all[i] = calloc((i < 9 ? channels : count) + 1, sizeof(long double));
         made = made && *all[i];
     }
     if (!made) {
@@ -119,8 +119,8 @@ int answer_make(answer *a, const problem *of) {
 }
 
 void answer_free(answer *a) {
-    long double *all[] = {a->mean,        a->var,     a->inv_std, a->dgamma, a->dbeta, a->running_mean,
-                          a->running_var, a->of_mean, a->v,       a->y,      a->g,     a->dx};
+    long double *all[] = {a->of_var,      a->mean,    a->var, a->inv_std, a->dgamma, a->dbeta, a->running_mean,
+                          a->running_var, a->of_mean, a->v,   a->y,       a->g,      a->dx};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     memset(a, 0, sizeof *a);
 }
@@ -135,13 +135,16 @@ void answer_rows(const problem *p, size_t first_row, size_t rows, long double **
         definition_moments((definition_shape){rows, s.channels, s.inner}, p->x + first_row * s.channels * s.inner, *mean, *var);
 }
 
-int answer_of_parts(answer *a, size_t first_row, size_t rows, int roundings) {
+int answer_of_part(answer *a, size_t first_row, size_t rows, int roundings) {
     const problem *p = a->of;
-    const long double u = p->x_type == CLBN_F64 || p->y_type == CLBN_F64 ? 0x1p-106L : 0x1p-48L;
+    const int f64 = p->x_type == CLBN_F64 || p->y_type == CLBN_F64;
+    const long double u = f64 ? 0x1p-106L : 0x1p-48L, least = f64 ? 0x1p-1075L : 0x1p-150L;
     long double *mean, *var;
     answer_rows(p, first_row, rows, &mean, &var);
-    for (size_t c = 0; mean && var && c < p->shape.channels; c++)
+    for (size_t c = 0; mean && var && c < p->shape.channels; c++) {
         a->of_mean[c] = fmaxl(a->of_mean[c], roundings * u * fabsl(mean[c]));
+        a->of_var[c] += roundings * (u * a->var[c] + least / (long double)p->values); /* no part's M2 is above the whole's */
+    }
     const int made = mean && var;
     free(mean), free(var);
     return made;

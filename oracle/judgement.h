@@ -33,7 +33,7 @@ typedef struct answer {
     long double *mean, *var, *inv_std;                        /* what normalizes: channels each */
     long double *v, *y, *g, *dx;                              /* as x */
     long double *dgamma, *dbeta, *running_mean, *running_var; /* channels; gradients without what they are added to */
-    long double *of_mean;                                     /* channels: see PARTS in bounds_gradients.h; made 0 */
+    long double *of_mean, *of_var;                            /* channels: see PARTS in bounds_gradients.h; made 0 */
 } answer;
 
 /* 0 where there is no memory, and nothing is held. of must outlive it. */
@@ -78,7 +78,7 @@ void judge_sums(const hearing *h, const answer *a, bounds_of who, size_t first_r
                 const double *dgamma, const double *dbeta);
 /* The exact batch mean and biased variance of some rows; NULL arrays where there is no memory, for the caller to free. */
 void answer_rows(const problem *p, size_t first_row, size_t rows, long double **mean, long double **var);
-/* Where the batch comes in parts, merged that many times in turn: what keeping their means as two reals loses, into of_mean. */
-int answer_of_parts(answer *a, size_t first_row, size_t rows, int roundings);
+/* Where the batch comes in parts, one of them these rows: what keeping its mean and its M2 as two reals, so many times, loses. */
+int answer_of_part(answer *a, size_t first_row, size_t rows, int roundings);
 
 #endif

@@ -19,7 +19,8 @@ static bounds_step step_of(const answer *a, bounds_of who, size_t c, int backwar
                          .no_lo = backward && p->without_lo,
                          .outside = p->outside,
                          .act = p->act,
-                         .of_mean = a->of_mean[c]};
+                         .of_mean = a->of_mean[c],
+                         .of_var = a->of_var[c]};
 }
 
 typedef struct element {
@@ -45,7 +46,7 @@ static long double of_mean(const answer *a, bounds_of who, size_t c) {
 }
 
 static long double of_var(const answer *a, bounds_of who, size_t c) {
-    return 2 * of_mean(a, who, c) * sqrtl(a->var[c]);
+    return bounds_is_cpu_path(who) ? 2 * of_mean(a, who, c) * sqrtl(a->var[c]) + a->of_var[c] : 0;
 }
 
 static void judge_running(const hearing *h, const answer *a, bounds_of who, const outcome *got, size_t c) {
@@ -71,7 +72,7 @@ static void judge_saved(const hearing *h, const answer *a, bounds_of who, const 
     if (got->var) judge_within(h, who, "var", got->var[c], a->var[c], given ? 0 : bounds_var(who, &of) + of_var(a, who, c));
     if (got->inv_std && isfinite(a->var[c]))
         judge_within(h, who, "inv_std", got->inv_std[c], a->inv_std[c],
-                     bounds_inv_std(who, &of) + (a->var[c] > 0 ? of_mean(a, who, c) / sqrtl(a->var[c]) * a->inv_std[c] : 0));
+                     bounds_inv_std(who, &of) + (a->var[c] > 0 ? of_var(a, who, c) / a->var[c] / 2 * a->inv_std[c] : 0));
 }
 
 void judge_forward(const hearing *h, const answer *a, bounds_of who, const outcome *got) {

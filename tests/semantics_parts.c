@@ -29,7 +29,7 @@ enum { SPLITS = sizeof splits / sizeof *splits };
 /* What of the merged mean is lost by keeping means of parts as two reals, in times roundings each. */
 static void set_of_mean(const shares *s, verdict *v, int times) {
     for (size_t k = 0; k < s->count; k++)
-        if (s->each[k].rows) ck_assert(answer_of_parts(&v->exact, s->each[k].first_row, s->each[k].rows, times));
+        if (s->each[k].rows) ck_assert(answer_of_part(&v->exact, s->each[k].first_row, s->each[k].rows, times));
 }
 
 static bounds_of bounds_here(const material *m) {
@@ -127,7 +127,7 @@ static void with_material(const manner *how, size_t inner, data_kind data, const
 }
 
 START_TEST(shares_of_a_batch_are_normalized_as_the_whole) {
-    static const data_kind kinds[] = {NORMAL, MEAN_1E6, OUTLIERS, MIXED, MEAN_1E4, SORTED};
+    static const data_kind kinds[] = {NORMAL, MEAN_1E6, OUTLIERS, MIXED, MEAN_1E4, SORTED, SMALL_SIGMA};
     const manner plain = manner_with(BY_X_TYPE, 0, BY_Y_TYPE, 0);
     for (size_t d = 0; d < sizeof kinds / sizeof *kinds; d++)
         for (size_t k = 0; k < SPLITS; k++) {

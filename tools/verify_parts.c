@@ -167,7 +167,7 @@ static int run(shares *s) {
     lot *l = s->l;
     if (s->v->no_memory) return verify_no_memory(s->v);
     for (int k = 0; k < VERIFY_SHARES; k++)
-        if (!answer_of_parts(&l->exact, (size_t)k * share_rows(l, 0), share_rows(l, k), 2)) return verify_no_memory(s->v);
+        if (!answer_of_part(&l->exact, (size_t)k * share_rows(l, 0), share_rows(l, k), 2)) return verify_no_memory(s->v);
     TRY(moments_parts(s));
     TRY(merge(s, clbn_moments_merge));
     TRY(forward(s));
@@ -187,6 +187,7 @@ int verify_parts(verify *v, lot *l, const clbn_plan *even, const clbn_plan *rest
     int status = written_make(v, l, &s.w);
     if (status == EXIT_DONE) status = run(&s);
     memset(l->exact.of_mean, 0, n * sizeof *l->exact.of_mean); /* what comes next is of the whole batch */
+    memset(l->exact.of_var, 0, n * sizeof *l->exact.of_var);
     void *all[] = {s.parts, s.merged, s.own_dgamma, s.own_dbeta};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     written_free(&s.w);
