@@ -23,9 +23,13 @@ typedef struct verify_shape {
 static const verify_shape shapes[] = {
     {6, 3, 111, SMALL_SHAPE},   {231, 5, 1, SMALL_SHAPE},   {39, 4, 6, MORE_SMALL},       {3, 2, 1, MORE_SMALL},
     {5, 3, 4999, MEDIUM_SHAPE}, {4999, 5, 1, MEDIUM_SHAPE}, {32, 10, 49, MORE_MEDIUM},    {1, 3, 4099, MORE_MEDIUM},
-    {64, 50, 1, MEDIUM_SHAPE},   {511, 55, 1, MORE_MEDIUM},  {1, 1, 3225601, LARGE_SHAPE}, {1048577, 2, 1, LARGE_SHAPE},
+    {64, 50, 1, MEDIUM_SHAPE},  {511, 55, 1, MORE_MEDIUM},  {1, 1, 3225601, LARGE_SHAPE}, {1048577, 2, 1, LARGE_SHAPE},
 };
-enum { SHAPES = sizeof shapes / sizeof *shapes, SECONDS = 40 };
+enum {
+    SHAPES = sizeof shapes / sizeof *shapes,
+    SECONDS = 40,
+    OF_SIMULATORS = 1000
+}; /* elements: a simulator takes a millisecond for each */
 
 static const clbn_dtype types[] = {CLBN_F32, CLBN_F16, CLBN_BF16, CLBN_F64};
 
@@ -185,11 +189,13 @@ static const pass whole[] = {{SMALL_SHAPE, MORE_SMALL, 0, 1}, {MEDIUM_SHAPE, LAR
 
 static int run_pass(verify *v, const pass *p, int thorough, verify_scope *scope,
                     int (*call)(verify *v, const task *t, verify_scope *scope)) {
+    const int is_simulator = v->session.info.kind == CLBN_DEVICE_SIMULATOR;
     for (size_t k = 0; k < sizeof types / sizeof *types; k++)
         for (size_t s = 0; s < SHAPES; s++) {
             const task t = {&shapes[s], types[k], p->fused, p->all_variants, thorough};
             if (shapes[s].size < p->from || shapes[s].size > p->to) continue;
             if (types[k] == CLBN_F64 && !v->session.info.has_fp64) continue;
+            if (is_simulator && shapes[s].outer * shapes[s].channels * shapes[s].inner > OF_SIMULATORS) continue;
             if (types[k] != CLBN_F32 && (shapes[s].size == MEDIUM_SHAPE || shapes[s].size == LARGE_SHAPE)) continue;
             TRY(call(v, &t, scope));
         }
