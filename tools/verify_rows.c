@@ -153,7 +153,7 @@ static void print_string(const char *name, const char *text, const char *behind)
 /* JSON has no infinity. */
 static void print_ratio(const char *name, double ratio) {
     if (isfinite(ratio))
-        printf("\"%s\": %.6g, ", name, ratio < 0 ? 0 : ratio);
+        printf("\"%s\": %.10g, ", name, ratio < 0 ? 0 : ratio);
     else
         printf("\"%s\": 1e308, ", name);
 }
