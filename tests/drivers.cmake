@@ -5,7 +5,7 @@ find_file(CLBN_POCL_ICD pocl.icd PATHS ${vendors} NO_DEFAULT_PATH DOC "PoCL's IC
 find_file(CLBN_RUSTICL_ICD rusticl.icd PATHS ${vendors} NO_DEFAULT_PATH DOC "rusticl's ICD file, for the tests")
 find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 
-set(suites device semantics pipeline arguments extents)
+set(suites device semantics golden pipeline arguments extents)
 
 if(CLBN_POCL_ICD)
   foreach(suite ${suites} devices refused)
@@ -32,7 +32,7 @@ endif()
 
 if(CLBN_OCLGRIND)
   # The pipeline suite is left to the others: Oclgrind spins for ever while a call waits behind an open user event.
-  foreach(suite device operations semantics arguments)
+  foreach(suite device operations semantics golden arguments)
     # Semantics and pipelines run on small groups: an idle work-item costs the simulator as much as a busy one.
     set(group 16)
     if(suite MATCHES "device|operations")

@@ -46,6 +46,7 @@ void material_make(material *m, const batch *b, const manner *how) {
     memset(m, 0, sizeof *m);
     m->b = b, m->m = *how;
     m->epsilon = b->of->data == SMALL_SIGMA ? 0 : manner_config(how).epsilon;
+    m->update_weight = manner_update_weight(how), m->running_variance = manner_config(how).running_variance;
     m->x = batch_values(b, x);
     m->residual = numbers(b->count, y, NULL, b->seed + 1);
     m->dy = numbers(b->count, y, NULL, b->seed + 2);

@@ -96,13 +96,13 @@ static int is_outside(const material *m) {
 
 /* Does the running variance take in var * n / (n - 1)? With one value it stays. */
 static int is_unbiased(const material *m) {
-    return manner_config(&m->m).running_variance == CLBN_RUNNING_UNBIASED;
+    return m->running_variance == CLBN_RUNNING_UNBIASED;
 }
 
 static void exact_statistics(verdict *v) {
     const material *m = v->of;
     const int population = m->m.level[BY_STATISTICS] == OF_POPULATION;
-    const double weight = manner_update_weight(&m->m);
+    const double weight = m->update_weight;
     if (!population) definition_moments(m->b->shape, m->x, v->mean, v->var);
     for (size_t c = 0; c < m->b->shape.channels; c++) {
         if (population) v->mean[c] = m->running_mean[c], v->var[c] = m->running_var[c];
@@ -198,13 +198,16 @@ static void judge_running(const verdict *v, bounds_of who, const outcome *got, s
     const bounds_channel of = {v->mean[c], v->var[c], v->inv_std[c], 1, 0, m->b->values};
     const int stays = is_unbiased(m) && m->b->values == 1;
     const long double part = is_unbiased(m) && !stays ? definition_unbiased(v->var[c], m->b->values) : v->var[c];
-    const double weight = manner_update_weight(&m->m);
+    const double weight = m->update_weight;
     judge_within(who, "running_mean", got->running_mean[c], v->running_mean[c],
-                 bounds_running(who, m->running_mean[c], v->mean[c], weight, bounds_batch_mean(who, &of) + of_mean(v, who, c)),
+                 v->peer.running_mean + bounds_running(who, m->running_mean[c], v->mean[c], weight,
+                                                       bounds_batch_mean(who, &of) + of_mean(v, who, c)),
                  title);
     judge_within(
         who, "running_var", got->running_var[c], v->running_var[c],
-        stays ? 0 : bounds_running(who, m->running_var[c], part, weight, bounds_batch_var(who, part) + of_var(v, who, c)), title);
+        v->peer.running_var +
+            (stays ? 0 : bounds_running(who, m->running_var[c], part, weight, bounds_batch_var(who, part) + of_var(v, who, c))),
+        title);
 }
 
 static void judge_saved(const verdict *v, bounds_of who, const outcome *got, size_t c, const char *title) {
@@ -231,8 +234,8 @@ void verdict_forward(const verdict *v, bounds_of who, const outcome *got, const 
         const bounds_step s = step_of(v, who, c, 0);
         for (size_t k = 0; got->y && k < v->of->b->values; k++) {
             const element e = element_of(v, &s, c, k);
-            verdict_value(who, manner_y_type(&v->of->m), "y", got->y[e.at], v->y[e.at], bounds_activated(&s, v->v[e.at], e.of_v),
-                          title);
+            verdict_value(who, manner_y_type(&v->of->m), "y", got->y[e.at], v->y[e.at],
+                          bounds_activated(&s, v->v[e.at], e.of_v) + v->peer.y, title);
         }
     }
 }
@@ -263,15 +266,15 @@ static void judge_channel(const verdict *v, const bounds_step *s, const outcome 
     }
     if (got->dgamma)
         judge_gradient(v, s->who, real, "dgamma", got->dgamma[c], m->old_dgamma[c], CLBN_ACCUMULATE_DGAMMA, v->dgamma[c],
-                       bounds_dgamma(s, &sums), title);
+                       bounds_dgamma(s, &sums) + v->peer.dgamma, title);
     if (got->dbeta)
         judge_gradient(v, s->who, real, "dbeta", got->dbeta[c], m->old_dbeta[c], CLBN_ACCUMULATE_DBETA, v->dbeta[c],
-                       bounds_dbeta(s, &sums), title);
+                       bounds_dbeta(s, &sums) + v->peer.dbeta, title);
     for (size_t k = 0; got->dx && k < m->b->values; k++) {
         const element e = element_of(v, s, c, k);
         const long double of_g = bounds_g(s, v->v[e.at], e.of_v, m->dy[e.at]);
         judge_gradient(v, s->who, manner_x_type(&m->m), "dx", got->dx[e.at], m->old_dx[e.at], CLBN_ACCUMULATE_DX, v->dx[e.at],
-                       bounds_dx(s, &sums, bounds_size(s, m->dy[e.at], v->g[e.at]), of_g, e.about_mean), title);
+                       bounds_dx(s, &sums, bounds_size(s, m->dy[e.at], v->g[e.at]), of_g, e.about_mean) + v->peer.dx, title);
     }
 }
 

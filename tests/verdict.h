@@ -17,6 +17,9 @@ typedef struct verdict {
     long double *v, *y, *g, *dx;                              /* as x */
     long double *dgamma, *dbeta, *running_mean, *running_var; /* channels; gradients without what they are added to */
     long double *of_mean;                                     /* channels: see PARTS in bounds_gradients.h; made 0 */
+    struct {
+        long double y, dx, dgamma, dbeta, running_mean, running_var;
+    } peer; /* for who puts a peer's results where the exact ones are: how far those may be off; made 0 */
 } verdict;
 
 void verdict_make(verdict *v, const material *of);
