@@ -11,9 +11,15 @@
 #include <string.h>
 
 static const char *const names[VECTOR_COUNT] = {
-#define VECTOR_NAME(name) #name,
+#define VECTOR_NAME(name, as_x) #name,
     VECTOR_ROWS(VECTOR_NAME)
 #undef VECTOR_NAME
+};
+
+static const int is_as_x[VECTOR_COUNT] = {
+#define VECTOR_AS_X(name, as_x) as_x,
+    VECTOR_ROWS(VECTOR_AS_X)
+#undef VECTOR_AS_X
 };
 
 const char *vector_row_name(vector_row row) {
@@ -28,6 +34,10 @@ size_t vector_elements(const vector *v) {
 
 size_t vector_channels(const vector *v) {
     return v->dims[v->axis < 0 ? v->axis + (int)v->rank : v->axis];
+}
+
+size_t vector_count(const vector *v, vector_row row) {
+    return is_as_x[row] ? vector_elements(v) : vector_channels(v);
 }
 
 FILE *vectors_open(const char *name) {
@@ -73,8 +83,7 @@ static vector_row row_named(const vector *v, const char *name) {
 }
 
 static void read_row(FILE *from, vector *v, vector_row row) {
-    const int as_x = row == VECTOR_x || row == VECTOR_dy || row == VECTOR_y || row == VECTOR_dx;
-    const size_t count = whole(from, v), due = as_x ? vector_elements(v) : vector_channels(v);
+    const size_t count = whole(from, v), due = vector_count(v, row);
     if (count != due || v->rows[row]) ck_abort_msg("%s: %s has %zu values instead of %zu", v->name, names[row], count, due);
     v->rows[row] = calloc(count + 1, sizeof(double));
     ck_assert_ptr_nonnull(v->rows[row]);

@@ -18,13 +18,26 @@
 
 #include <stdio.h>
 
-#define VECTOR_ROWS(XX)                                                                                             \
-    XX(x)                                                                                                           \
-    XX(gamma) XX(beta) XX(running_mean) XX(running_var) XX(dy) XX(y) XX(saved_mean) XX(saved_var) XX(saved_inv_std) \
-        XX(new_running_mean) XX(new_running_var) XX(dx) XX(dgamma) XX(dbeta)
+/*     name, is it as x, or of channels values? */
+#define VECTOR_ROWS(XX)     \
+    XX(x, 1)                \
+    XX(gamma, 0)            \
+    XX(beta, 0)             \
+    XX(running_mean, 0)     \
+    XX(running_var, 0)      \
+    XX(dy, 1)               \
+    XX(y, 1)                \
+    XX(saved_mean, 0)       \
+    XX(saved_var, 0)        \
+    XX(saved_inv_std, 0)    \
+    XX(new_running_mean, 0) \
+    XX(new_running_var, 0)  \
+    XX(dx, 1)               \
+    XX(dgamma, 0)           \
+    XX(dbeta, 0)
 
 typedef enum vector_row {
-#define VECTOR_ENUM(name) VECTOR_##name,
+#define VECTOR_ENUM(name, as_x) VECTOR_##name,
     VECTOR_ROWS(VECTOR_ENUM)
 #undef VECTOR_ENUM
         VECTOR_COUNT
@@ -37,7 +50,7 @@ typedef struct vector {
     int axis, unbiased, training;
     clbn_dtype x_type, y_type;
     double epsilon, weight;
-    double *rows[VECTOR_COUNT]; /* NULL where there is none; of vector_elements or vector_channels values */
+    double *rows[VECTOR_COUNT]; /* NULL where there is none; of vector_count values */
     double off[VECTOR_COUNT];   /* of what came out */
 } vector;
 
@@ -49,6 +62,7 @@ void vector_free(vector *v);
 
 size_t vector_elements(const vector *v);
 size_t vector_channels(const vector *v);
+size_t vector_count(const vector *v, vector_row row);
 const char *vector_row_name(vector_row row);
 
 #endif
