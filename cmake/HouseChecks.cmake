@@ -12,7 +12,8 @@ function(house_build name)
   set(folder ${PROJECT_BINARY_DIR}/${name})
   clbn_test(NAME ${name}.build_passes_without_a_warning LABELS house TIMEOUT 900 ENVIRONMENT MAKEFLAGS=-j2
     COMMAND ${CMAKE_CTEST_COMMAND} --build-and-test ${PROJECT_SOURCE_DIR} ${folder} --build-generator ${CMAKE_GENERATOR}
-    --build-makeprogram ${CMAKE_MAKE_PROGRAM} --build-noclean --build-options -DCLBN_WERROR=ON -DCLBN_POCL_CACHE=${CLBN_POCL_CACHE} ${H_OPTIONS})
+    --build-makeprogram ${CMAKE_MAKE_PROGRAM} --build-noclean --build-options -DCLBN_WERROR=ON -DCLBN_POCL_CACHE=${CLBN_POCL_CACHE}
+    -DCLBN_TEST_PATIENCE=${CLBN_TEST_PATIENCE} ${H_OPTIONS})
   set_tests_properties(${name}.build_passes_without_a_warning PROPERTIES FIXTURES_SETUP ${name})
   foreach(suites ${H_SUITES})
     string(REGEX MATCH "^([^:]*):([^:]*):?(.*)$" suites ${suites})

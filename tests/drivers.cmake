@@ -1,38 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-# Registers the device suites for the OpenCL drivers found here. OCL_ICD_VENDORS keeps every other driver out of the process.
-set(vendors /etc/OpenCL/vendors /usr/share/OpenCL/vendors /usr/local/etc/OpenCL/vendors)
-find_file(CLBN_POCL_ICD pocl.icd PATHS ${vendors} NO_DEFAULT_PATH DOC "PoCL's ICD file, for the tests")
-find_file(CLBN_RUSTICL_ICD rusticl.icd PATHS ${vendors} NO_DEFAULT_PATH DOC "rusticl's ICD file, for the tests")
+# Registers the device suites for the OpenCL drivers found here, and for one of the user's.
+set(CLBN_TEST_DEVICE "" CACHE STRING "A device to run the suites on besides: P:D, a driver's .icd file, intel (as scripts/drivers has it)")
+
+# The variables that choose a driver, as scripts/drivers says; empty, with its reason told, where it is not here. The file that
+# names its library is kept in the cache besides, as <result>_ICD.
+function(driver_environment driver result)
+  execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/drivers --environment ${driver} RESULT_VARIABLE failed
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE variables ERROR_VARIABLE why
+    OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_STRIP_TRAILING_WHITESPACE)
+  if(failed)
+    message(STATUS "clbn tests: without ${driver}: ${why}")
+    set(variables "")
+  endif()
+  string(REPLACE "\n" ";" variables "${variables}")
+  string(REGEX MATCH "^OCL_ICD_VENDORS=([^;]*)" named "${variables}")
+  set(${result} "${variables}" PARENT_SCOPE)
+  set(${result}_ICD "${CMAKE_MATCH_1}" CACHE INTERNAL "")
+endfunction()
+driver_environment(pocl CLBN_POCL)
+driver_environment(rusticl CLBN_RUSTICL)
 find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 
-set(suites device semantics golden pipeline arguments extents)
+set(suites device semantics golden pipeline arguments)
+# What only drivers take that run them whole.
+set(whole devices refused trials cache)
+# Some 500 kernels each, of which each runs a few times.
+set(of_many_kernels operations exact exhaustive)
 
-if(CLBN_POCL_ICD)
-  foreach(suite ${suites} devices refused)
-    clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT OCL_ICD_VENDORS=${CLBN_POCL_ICD} LABELS pocl TIMEOUT 600)
+if(CLBN_POCL)
+  foreach(suite ${suites} ${whole})
+    clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_POCL} LABELS pocl TIMEOUT 600)
   endforeach()
-  # Some 500 kernels, of which each runs a few times: optimizing them would take four times as long. The other suites do.
-  clbn_test(NAME pocl.operations COMMAND test_operations LABELS pocl TIMEOUT 600
-    ENVIRONMENT OCL_ICD_VENDORS=${CLBN_POCL_ICD} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable)
-else()
-  message(STATUS "clbn tests: without PoCL (no pocl.icd in ${vendors})")
+  # Optimizing them would take four times as long. The other suites do.
+  foreach(suite ${of_many_kernels} extents)
+    clbn_test(NAME pocl.${suite} COMMAND test_${suite} LABELS pocl TIMEOUT 600
+      ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable CLBN_TEST_SHARE=3/41)
+  endforeach()
+  clbn_test(NAME pocl.exact.optimized COMMAND test_exact LABELS pocl TIMEOUT 600 ENVIRONMENT ${CLBN_POCL} CLBN_TEST_SHORT=1)
+  # A device of odd groups, in short: the trees over a group meet rows left over. scripts/matrix has it at length.
+  foreach(suite device operations)
+    clbn_test(NAME pocl.${suite}.groups-to-7 COMMAND test_${suite} LABELS pocl-groups TIMEOUT 600
+      ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable POCL_MAX_WORK_GROUP_SIZE=7 CLBN_TEST_ELEMENTS=2500 CLBN_TEST_SHORT=1)
+  endforeach()
 endif()
 
-if(CLBN_RUSTICL_ICD)
-  foreach(suite ${suites})
+if(CLBN_RUSTICL)
+  foreach(suite ${suites} extents trials cache)
     # It streams 2 GB/s: cases take turns with the variants.
     clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 600
-      ENVIRONMENT OCL_ICD_VENDORS=${CLBN_RUSTICL_ICD} RUSTICL_ENABLE=llvmpipe CLBN_TEST_ELEMENTS=100000 CLBN_TEST_SHORT=1)
+      ENVIRONMENT ${CLBN_RUSTICL} CLBN_TEST_ELEMENTS=100000 CLBN_TEST_SHORT=1)
   endforeach()
-  clbn_test(NAME rusticl.operations COMMAND test_operations LABELS rusticl TIMEOUT 600
-    ENVIRONMENT OCL_ICD_VENDORS=${CLBN_RUSTICL_ICD} RUSTICL_ENABLE=llvmpipe CLBN_TEST_ELEMENTS=2500 CLBN_TEST_SHORT=1)
-else()
-  message(STATUS "clbn tests: without rusticl (no rusticl.icd in ${vendors})")
+  foreach(suite ${of_many_kernels})
+    clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 600
+      ENVIRONMENT ${CLBN_RUSTICL} CLBN_TEST_ELEMENTS=2500 CLBN_TEST_SHORT=1 CLBN_TEST_SHARE=3/211)
+  endforeach()
 endif()
 
 if(CLBN_OCLGRIND)
   # The pipeline suite is left to the others: Oclgrind spins for ever while a call waits behind an open user event.
-  foreach(suite device operations semantics golden arguments)
+  foreach(suite device operations semantics golden arguments exact exhaustive)
     # Semantics and pipelines run on small groups: an idle work-item costs the simulator as much as a busy one.
     set(group 16)
     if(suite MATCHES "device|operations")
@@ -46,10 +72,21 @@ if(CLBN_OCLGRIND)
       COMMAND ${CMAKE_COMMAND} -DOCLGRIND=${CLBN_OCLGRIND} -DSUITE=$<TARGET_FILE:test_${suite}_kept>
               -DLOG=${CMAKE_CURRENT_BINARY_DIR}/oclgrind-${suite}.log -DGROUP=${group}
               -P ${CMAKE_CURRENT_SOURCE_DIR}/oclgrind.cmake
-      ENVIRONMENT CLBN_TEST_ELEMENTS=700 CLBN_TEST_SHORT=1)
+      ENVIRONMENT CLBN_TEST_ELEMENTS=700 CLBN_TEST_SHORT=1 CLBN_TEST_SHARE=3/211)
   endforeach()
 else()
   message(STATUS "clbn tests: without Oclgrind")
+endif()
+
+# The user's own: all of it, as CLBN_TEST_ELEMENTS and CLBN_TEST_SHORT of the caller's environment allow.
+if(CLBN_TEST_DEVICE)
+  driver_environment("${CLBN_TEST_DEVICE}" CLBN_OWN)
+  if(NOT CLBN_OWN)
+    message(FATAL_ERROR "CLBN_TEST_DEVICE names no driver that is here")
+  endif()
+  foreach(suite ${suites} extents ${whole} ${of_many_kernels})
+    clbn_test(NAME own.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_OWN} CLBN_TEST_SHARE=3/41 LABELS own TIMEOUT 3000)
+  endforeach()
 endif()
 
 # What a machine without a usable driver sees: no vendor at all, and one whose library is missing.

@@ -5,14 +5,9 @@
 #ifndef CLBN_TESTS_STAGE_H
 #define CLBN_TESTS_STAGE_H
 
+#include "judgement.h"
 #include "material.h"
 #include "tensor.h"
-
-/* What calls left: dense doubles, NULL where it was not asked for. */
-typedef struct outcome {
-    double *y, *mean, *mean_lo, *var, *inv_std, *running_mean, *running_var;
-    double *dx, *dresidual, *dgamma, *dbeta;
-} outcome;
 
 /* The tensors of a stage, in the order of tensors. */
 typedef enum role { ROLE_X, ROLE_Y, ROLE_RESIDUAL, ROLE_DX, ROLE_DY, ROLE_DRESIDUAL, ROLES } role;

@@ -58,30 +58,31 @@ static void material_of_vector(material *m, const batch *b, const vector *v, con
 
 /* -------------------------------------------------------------------------------------------------------------------- judgements */
 
-/* Where a verdict keeps the exact of a row, and a peer's error. */
+/* Where an answer keeps a row; those that a hearing compares first. */
 typedef struct place_of_row {
     vector_row row;
-    long double **exact, *off;
+    const char *heard; /* its name there */
+    long double **exact;
 } place_of_row;
 
-enum { PLACES = 9 };
-static void places_of(verdict *v, place_of_row places[PLACES]) {
-    const place_of_row all[PLACES] = {{VECTOR_y, &v->y, &v->peer.y},
-                                      {VECTOR_dx, &v->dx, &v->peer.dx},
-                                      {VECTOR_dgamma, &v->dgamma, &v->peer.dgamma},
-                                      {VECTOR_dbeta, &v->dbeta, &v->peer.dbeta},
-                                      {VECTOR_new_running_mean, &v->running_mean, &v->peer.running_mean},
-                                      {VECTOR_new_running_var, &v->running_var, &v->peer.running_var},
-                                      {VECTOR_saved_mean, &v->mean, NULL},
-                                      {VECTOR_saved_var, &v->var, NULL},
-                                      {VECTOR_saved_inv_std, &v->inv_std, NULL}};
+enum { HEARD = 6, PLACES = 9 };
+static void places_of(answer *a, place_of_row places[PLACES]) {
+    const place_of_row all[PLACES] = {{VECTOR_y, "y", &a->y},
+                                      {VECTOR_dx, "dx", &a->dx},
+                                      {VECTOR_dgamma, "dgamma", &a->dgamma},
+                                      {VECTOR_dbeta, "dbeta", &a->dbeta},
+                                      {VECTOR_new_running_mean, "running_mean", &a->running_mean},
+                                      {VECTOR_new_running_var, "running_var", &a->running_var},
+                                      {VECTOR_saved_mean, NULL, &a->mean},
+                                      {VECTOR_saved_var, NULL, &a->var},
+                                      {VECTOR_saved_inv_std, NULL, &a->inv_std}};
     memcpy(places, all, sizeof all);
 }
 
 /* The framework against the definition. */
 static void framework_must_be_as_near_as_it_says(const vector *v, verdict *exact) {
     place_of_row places[PLACES];
-    places_of(exact, places);
+    places_of(&exact->exact, places);
     for (int p = 0; p < PLACES; p++) {
         const double *theirs = v->rows[places[p].row];
         for (size_t k = 0; theirs && k < vector_count(v, places[p].row); k++) {
@@ -96,7 +97,7 @@ static void framework_must_be_as_near_as_it_says(const vector *v, verdict *exact
 /* What we saved against what the framework did. */
 static void saved_must_agree(const vector *v, const verdict *exact, bounds_of who, const outcome *got, const char *title) {
     for (size_t c = 0; c < vector_channels(v); c++) {
-        const bounds_channel of = {exact->mean[c], exact->var[c], exact->inv_std[c], 1, 0, exact->of->b->values};
+        const bounds_channel of = {exact->exact.mean[c], exact->exact.var[c], exact->exact.inv_std[c], 1, 0, exact->given.values};
         const struct {
             vector_row row;
             const double *ours;
@@ -115,29 +116,50 @@ static void saved_must_agree(const vector *v, const verdict *exact, bounds_of wh
     }
 }
 
-/* The library against the framework: its results stand where the exact ones did, the rest of the verdict is as it was. */
+typedef struct framework {
+    const vector *of;
+    const char *title;
+} framework;
+
+/* A finding whose exact result is the framework's: within our bound of it, and what it is off itself. */
+static void hear_beside(void *by, const finding *f) {
+    const framework *theirs = by;
+    place_of_row places[PLACES];
+    answer none = {0};
+    places_of(&none, places);
+    int p = 0;
+    while (p < HEARD && strcmp(places[p].heard, f->what) != 0) p++;
+    if (p == HEARD) ck_abort_msg("%s is compared with nothing: %s", f->what, theirs->title);
+    const double off = theirs->of->off[places[p].row];
+    ck_assert_msg(f->error <= f->bound + off, "%s: %s is %.12Lg here and %.12Lg there, which is %.3g off itself: %s",
+                  theirs->of->name, f->what, f->got, f->exact, off, theirs->title);
+    compared++;
+}
+
+/* The library against the framework: its results stand where the exact ones did, the rest of the answer is as it was. */
 static void must_agree(const vector *v, const verdict *exact, bounds_of who, const outcome *got, const char *title) {
-    verdict peer = *exact;
+    framework by = {v, title};
+    const hearing beside = {hear_beside, &by};
+    answer theirs = exact->exact;
     place_of_row places[PLACES];
     outcome asked = *got;
-    long double *theirs[PLACES] = {NULL};
-    places_of(&peer, places);
-    for (int p = 0; p < PLACES && places[p].off; p++) {
-        const vector_row row = places[p].row;
-        if (!v->rows[row]) continue;
-        theirs[p] = calloc(vector_count(v, row) + 1, sizeof **theirs);
-        ck_assert_ptr_nonnull(theirs[p]);
-        for (size_t k = 0; k < vector_count(v, row); k++) theirs[p][k] = v->rows[row][k];
-        *places[p].exact = theirs[p], *places[p].off = v->off[row];
-        compared += vector_count(v, row);
+    long double *held[HEARD] = {NULL};
+    places_of(&theirs, places);
+    for (int p = 0; p < HEARD; p++) {
+        const double *values = v->rows[places[p].row];
+        const size_t count = vector_count(v, places[p].row);
+        if (!values) continue;
+        *places[p].exact = held[p] = calloc(count + 1, sizeof **held);
+        ck_assert_ptr_nonnull(held[p]);
+        for (size_t k = 0; k < count; k++) held[p][k] = values[k];
     }
     asked.mean = asked.mean_lo = asked.var = asked.inv_std = NULL;
     if (!v->rows[VECTOR_new_running_mean]) asked.running_mean = asked.running_var = NULL;
     if (!v->rows[VECTOR_dgamma]) asked.dgamma = NULL;
     if (!v->rows[VECTOR_dbeta]) asked.dbeta = NULL;
-    verdict_forward(&peer, who, &asked, title);
-    if (v->rows[VECTOR_dx]) verdict_backward(&peer, who, &asked, title);
-    for (int p = 0; p < PLACES; p++) free(theirs[p]);
+    judge_forward(&beside, &theirs, who, &asked);
+    if (v->rows[VECTOR_dx]) judge_backward(&beside, &theirs, who, &asked);
+    for (int p = 0; p < HEARD; p++) free(held[p]);
     saved_must_agree(v, exact, who, got, title);
 }
 

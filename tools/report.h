@@ -27,9 +27,6 @@ enum { EXIT_DONE = 0, EXIT_RUN = 1, EXIT_INPUT = 2 };
 int fail_input(const char *format, ...) PRINTF_LIKE(1, 2);
 int fail_run(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* "clbn: WHAT is not supported yet", EXIT_INPUT. */
-int fail_later(const char *format, ...) PRINTF_LIKE(1, 2);
-
 /* Control characters to blanks: a file name, a device's name or a build log then stays one line. */
 void make_one_line(char *text);
 
@@ -49,9 +46,11 @@ typedef struct file_ref {
 typedef struct library_log {
     int quiet;
     char sentence[1024];
+    char cache_dir[1024];
 } library_log;
 
-/* The options that make the library speak to the log. */
+/* The options that make the library speak to the log, and keep compiled kernels in the user's cache folder (XDG_CACHE_HOME, else
+ * ~/.cache; not where CLBN_CACHE is "off"). */
 clbn_device_options library_options(library_log *log);
 
 /* The error line and the exit status of a failed library call; what names the file or option that it is about. */
