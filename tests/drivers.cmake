@@ -21,7 +21,7 @@ driver_environment(pocl CLBN_POCL)
 driver_environment(rusticl CLBN_RUSTICL)
 find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 
-set(suites device semantics pipeline arguments)
+set(suites device semantics golden pipeline arguments)
 # What only drivers take that run them whole.
 set(whole devices refused trials cache)
 # Some 500 kernels each, of which each runs a few times.
@@ -58,7 +58,7 @@ endif()
 
 if(CLBN_OCLGRIND)
   # The pipeline suite is left to the others: Oclgrind spins for ever while a call waits behind an open user event.
-  foreach(suite device operations semantics arguments exact exhaustive)
+  foreach(suite device operations semantics golden arguments exact exhaustive)
     # Semantics and pipelines run on small groups: an idle work-item costs the simulator as much as a busy one.
     set(group 16)
     if(suite MATCHES "device|operations")
