@@ -3,7 +3,7 @@
  * Reduce: one read of x gives the moments of every channel's chunks. A lane (one element of a work-item's vector) keeps a
  * count, a mean and an M2, the last two in two floats, and takes values in blocks that are summed about its own running
  * mean: three operations an element. A lane's first block finds its own pivot first, so that an outlier in front spoils
- * nothing. Lanes merge by Chan's formula in a fixed tree. docs/semantics.md has the formulas, tests/bounds.h the error.
+ * nothing. Lanes merge by Chan's formula in a fixed tree. docs/semantics.md has the formulas, docs/accuracy.md the error.
  */
 
 /* Vectors a lane sums about one pivot. */

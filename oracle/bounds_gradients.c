@@ -20,7 +20,7 @@ static long double mean_error(const bounds_step *s) {
 /* What inv_std may be off, relative, beyond the promise. */
 static long double inv_std_error(const bounds_step *s) {
     if (!bounds_is_cpu_path(s->who)) return 0;
-    const long double of_parts = s->of.var > 0 ? s->of_mean / sqrtl(s->of.var) : 0;
+    const long double of_parts = s->of.var > 0 ? s->of_mean / sqrtl(s->of.var) + s->of_var / s->of.var / 2 : 0;
     return of_parts + (s->as_saved ? (s->outside ? 1.5L : 1) * bounds_real(s->who) : 0);
 }
 

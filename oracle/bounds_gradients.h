@@ -27,7 +27,9 @@
  *   dx          the errors of g, of the sums, A of each term, 3 u of the last (r^3), and d K mean |g (x - mean)| for its x - mean.
  *   PARTS       each rounds its mean to two reals, and so does each merge: what that moves the mean by is given as of_mean, e.
  *               The variance holds the squares of the parts' means about the whole's, so that it is off by 2 e sigma, and inv_std
- *               by e / sigma of itself. Of the CPU path; a device's promise covers it.
+ *               by e / sigma of itself. Each keeps its M2 as two reals as well, with 2^-48 (2^-106) of it and half the smallest
+ *               real, 2^-150 (2^-1075), lost each time; their sum over n is what that moves the variance by, given as of_var, and inv_std
+ *               by half of of_var / var of itself. Of the CPU path; a device's promise covers it.
  *   accumulated old + new: A of both (the CPU path), or u of both (a device).
  * A constant channel's mean is exact, and so d = 0 there.
  */
@@ -46,7 +48,7 @@ typedef struct bounds_step {
     int no_lo;      /* saved, without saved_mean_lo */
     int outside;
     definition_activation act;
-    long double of_mean; /* PARTS above; 0 without parts */
+    long double of_mean, of_var; /* PARTS above; 0 without parts */
 } bounds_step;
 
 long double bounds_v(const bounds_step *s, long double gamma_xhat, long double residual);

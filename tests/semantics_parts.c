@@ -28,16 +28,8 @@ enum { SPLITS = sizeof splits / sizeof *splits };
 
 /* What of the merged mean is lost by keeping means of parts as two reals, in times roundings each. */
 static void set_of_mean(const shares *s, verdict *v, int times) {
-    const definition_shape shape = s->of->b->shape;
-    const long double u = manner_is_f64(&s->of->m) ? 0x1p-106L : 0x1p-48L;
-    for (size_t k = 0; k < s->count; k++) {
-        const share *one = &s->each[k];
-        long double mean[CHANNELS], var[CHANNELS];
-        if (!one->rows) continue;
-        definition_moments((definition_shape){one->rows, shape.channels, shape.inner},
-                           s->of->x + one->first_row * shape.channels * shape.inner, mean, var);
-        for (size_t c = 0; c < CHANNELS; c++) v->of_mean[c] = fmaxl(v->of_mean[c], times * u * fabsl(mean[c]));
-    }
+    for (size_t k = 0; k < s->count; k++)
+        if (s->each[k].rows) ck_assert(answer_of_part(&v->exact, s->each[k].first_row, s->each[k].rows, times));
 }
 
 static bounds_of bounds_here(const material *m) {
@@ -45,34 +37,14 @@ static bounds_of bounds_here(const material *m) {
 }
 
 /* Each part of moments is its share's, by the definition. */
-static void judge_moments_parts(shares *s) {
-    const material *m = s->of;
-    const definition_shape shape = m->b->shape;
-    const bounds_of who = bounds_here(m);
+static void judge_moments_parts(shares *s, const verdict *v) {
     double values[MOST_SHARES * CLBN_PART_REALS * CHANNELS];
     uint64_t counts[MOST_SHARES];
     shares_read_parts(s, values, counts);
-    for (size_t k = 0; k < s->count; k++) {
-        const share *one = &s->each[k];
-        long double mean[CHANNELS], var[CHANNELS];
-        if (!one->rows) continue;
-        definition_moments((definition_shape){one->rows, shape.channels, shape.inner},
-                           m->x + one->first_row * shape.channels * shape.inner, mean, var);
-        for (size_t c = 0; c < CHANNELS; c++) {
-            const double *p = values + k * CLBN_PART_REALS * CHANNELS + c;
-            const bounds_channel of = {mean[c], var[c], 0, 1, 0, one->rows * shape.inner};
-            const long double n = (long double)of.values, got = (long double)p[0] + p[CHANNELS];
-            const long double got_m2 = (long double)p[2 * CHANNELS] + p[3 * CHANNELS];
-            if (isfinite(mean[c])) {
-                ck_assert_msg(fabsl(p[0] - mean[c]) <= bounds_mean(who, &of), "part %zu: mean hi: %s", k, s->title);
-                ck_assert_msg(fabsl(got - mean[c]) <= bounds_mean_pair(who, &of), "part %zu: mean: %s", k, s->title);
-                ck_assert_msg(fabsl(got_m2 - n * var[c]) <= n * bounds_var(who, &of), "part %zu: M2: %s", k, s->title);
-            } else {
-                ck_assert_msg(!isfinite(got) && !isfinite(got_m2), "part %zu is finite: %s", k, s->title);
-            }
-            ck_assert_msg(p[4 * CHANNELS] == 0, "part %zu: the last array holds %g: %s", k, p[4 * CHANNELS], s->title);
-        }
-    }
+    for (size_t k = 0; k < s->count; k++)
+        if (s->each[k].rows)
+            verdict_moments_part(v, bounds_here(s->of), s->each[k].first_row, s->each[k].rows,
+                                 values + k * CLBN_PART_REALS * CHANNELS, s->title);
 }
 
 static void judge_sums_parts(shares *s, const verdict *v) {
@@ -116,7 +88,7 @@ static void run_shares(const material *m, const split *by, int merges) {
     verdict_make(&v, m);
     shares_moments(&s);
     shares_check_parts_of_nothing(&s);
-    judge_moments_parts(&s);
+    judge_moments_parts(&s, &v);
     const int times = merges ? shares_merge(&s, clbn_moments_merge) : 0;
     if (merges) must_be_one_part(&s);
     set_of_mean(&s, &v, 1 + times);
@@ -155,7 +127,7 @@ static void with_material(const manner *how, size_t inner, data_kind data, const
 }
 
 START_TEST(shares_of_a_batch_are_normalized_as_the_whole) {
-    static const data_kind kinds[] = {NORMAL, MEAN_1E6, OUTLIERS, MIXED, MEAN_1E4, SORTED};
+    static const data_kind kinds[] = {NORMAL, MEAN_1E6, OUTLIERS, MIXED, MEAN_1E4, SORTED, SMALL_SIGMA};
     const manner plain = manner_with(BY_X_TYPE, 0, BY_Y_TYPE, 0);
     for (size_t d = 0; d < sizeof kinds / sizeof *kinds; d++)
         for (size_t k = 0; k < SPLITS; k++) {

@@ -71,7 +71,7 @@ static clbn_status make_plan(const shares *s, share *one) {
     const definition_shape shape = s->of->b->shape;
     const size_t dims[] = {one->rows, shape.channels, shape.inner};
     clbn_config config = manner_config(&s->of->m);
-    config.rank = 3, config.dims = dims, config.axis = 1;
+    config.rank = 3, config.dims = dims, config.axis = 1, config.epsilon = s->of->epsilon;
     return clbn_plan_create(tested(), &config, &one->plan);
 }
 

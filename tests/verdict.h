@@ -1,31 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What calls in some manner must leave, by the definition, and whether an outcome is that within its bounds.
- * A result that is not of the type real is rounded twice, to real and to its own type; so is all of the CPU path, which computes in
- * double. Rounding keeps order, so it must lie from the rounded exact - bound to the rounded exact + bound: this is half an ulp
- * where the bound is small, and infinite where a type overflows.
+ * What calls in some manner must leave, and the judgement of what they left, by oracle/judgement.h: a miss fails the test.
  */
 #ifndef CLBN_TESTS_VERDICT_H
 #define CLBN_TESTS_VERDICT_H
 
-#include "bounds_gradients.h"
 #include "stage.h"
 
+/* It must not move once it is made. */
 typedef struct verdict {
-    const material *of;
-    long double *mean, *var, *inv_std;                        /* what normalizes: channels each */
-    long double *v, *y, *g, *dx;                              /* as x */
-    long double *dgamma, *dbeta, *running_mean, *running_var; /* channels; gradients without what they are added to */
-    long double *of_mean;                                     /* channels: see PARTS in bounds_gradients.h; made 0 */
+    problem given;
+    answer exact;
 } verdict;
 
 void verdict_make(verdict *v, const material *of);
 void verdict_free(verdict *v);
+/* From now on calls are those of the manner's levels as they are by now, of which only what is saved and what accumulates has changed. */
+void verdict_follow(verdict *v, const material *of);
 
 /* Fail the test with title, channel, error and bound where what the outcome holds is outside the bounds of who. */
 void verdict_forward(const verdict *v, bounds_of who, const outcome *got, const char *title);
 void verdict_backward(const verdict *v, bounds_of who, const outcome *got, const char *title);
 
+/* The same for a part of moments of some of the batch's rows: part[5][channels]. */
+void verdict_moments_part(const verdict *v, bounds_of who, size_t first_row, size_t rows, const double *part, const char *title);
 /* The same for the two sums of some of the batch's rows, as clbn_backward_part leaves them: part[5][channels], and the rows' own
  * dgamma and dbeta. */
 void verdict_sums(const verdict *v, bounds_of who, size_t first_row, size_t rows, const double *part, const double *dgamma,

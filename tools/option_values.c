@@ -192,3 +192,17 @@ int parse_format(options *o, const char *option, const char *text) {
     static const word words[] = {{"table", 0}, {"csv", 1}};
     return PARSE_WORD(words, "table or csv", &o->csv);
 }
+
+int parse_json(options *o, const char *option, const char *text) {
+    (void)option;
+    (void)text;
+    o->json = 1;
+    return EXIT_DONE;
+}
+
+int parse_thorough(options *o, const char *option, const char *text) {
+    (void)option;
+    (void)text;
+    o->thorough = 1;
+    return EXIT_DONE;
+}

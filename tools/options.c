@@ -23,7 +23,7 @@ static const struct {
     {"backward", COMMAND_BACKWARD, 2, "X DY", "the gradients"},
     {"moments", COMMAND_MOMENTS, 1, "X", "mean and variance of each channel"},
     {"devices", COMMAND_DEVICES, 0, "", "what it can run on, and what it would choose"},
-    {"verify", COMMAND_VERIFY, 0, "", "this machine's device against the CPU oracle (not supported yet)"},
+    {"verify", COMMAND_VERIFY, 0, "", "this machine's device against the CPU oracle"},
     {"bench", COMMAND_BENCH, 0, "", "times, and bandwidth against the device's own copy"},
     {"help", COMMAND_HELP, 0, "", "this text"},
 };
@@ -78,6 +78,10 @@ static const option_row rows[] = {
     {"--residual", NULL, COMMAND_BENCH, parse_residual_flag, 0, 0, "with a residual"},
     {"--seconds", "T", COMMAND_BENCH, parse_seconds, 0, 0, "for a row (0.5)"},
     {"--format", "F", COMMAND_BENCH, parse_format, 0, 0, "table or csv (table)"},
+    {"--seconds", "T", COMMAND_VERIFY, parse_seconds, 0, 0, "to begin no more work after (40; thorough: all is done)"},
+    {"--json", NULL, COMMAND_VERIFY, parse_json, 0, 0, "one JSON object instead of a table"},
+    {"--thorough", NULL, COMMAND_VERIFY, parse_thorough, 0, 0,
+     "all data by all variants, to 3 million values a channel: many minutes"},
 };
 #define ROW_COUNT (sizeof rows / sizeof *rows)
 
@@ -233,16 +237,15 @@ int options_parse(options *o, int argc, char **argv) {
     o->epsilon = o->update_weight = NAN;
     o->epsilon_rule = o->running_variance = -1;
     o->activation_text = "identity";
-    o->seconds = 0.5;
-    if (argc < 2) return fail_input("usage: clbn normalize|backward|moments|devices|bench ...; 'clbn help' says more");
+    if (argc < 2) return fail_input("usage: clbn normalize|backward|moments|devices|verify|bench ...; 'clbn help' says more");
     TRY(find_command(argv[1], &o->command));
+    o->seconds = o->command == COMMAND_BENCH ? 0.5 : 0;
     state s = {.o = o, .argc = argc, .at = 2, .argv = argv};
     if (o->command == COMMAND_HELP || o->command == COMMAND_VERSION) {
         if (argc > 2 && o->command == COMMAND_VERSION) return fail_input("'%s' is left over after --version", argv[2]);
         return EXIT_DONE;
     }
     if (argc > 2 && is_help(argv[2])) s.help = 1;
-    if (!s.help && o->command == COMMAND_VERIFY) return fail_later("%s", command_name(o->command));
     if (!s.help) TRY(parse_arguments(&s));
     if (s.help) {
         options_print_usage(o->command);

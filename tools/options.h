@@ -58,8 +58,9 @@ typedef struct options {
     unsigned shape_count;
     clbn_dtype dtype;
     int with_residual;
-    double seconds;
+    double seconds; /* of bench, of verify; 0: not given to it */
     int csv;
+    int json, thorough;
 } options;
 
 /* Everything is checked that can be without a file. */

@@ -42,15 +42,6 @@ int fail_run(const char *format, ...) {
     return EXIT_RUN;
 }
 
-int fail_later(const char *format, ...) {
-    va_list values;
-    va_start(values, format);
-    progress_end();
-    say(stderr, "clbn: ", format, values, " is not supported yet");
-    va_end(values);
-    return EXIT_INPUT;
-}
-
 void note(const char *format, ...) {
     va_list values;
     va_start(values, format);

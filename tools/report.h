@@ -27,9 +27,6 @@ enum { EXIT_DONE = 0, EXIT_RUN = 1, EXIT_INPUT = 2 };
 int fail_input(const char *format, ...) PRINTF_LIKE(1, 2);
 int fail_run(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* "clbn: WHAT is not supported yet", EXIT_INPUT. */
-int fail_later(const char *format, ...) PRINTF_LIKE(1, 2);
-
 /* Control characters to blanks: a file name, a device's name or a build log then stays one line. */
 void make_one_line(char *text);
 

@@ -35,7 +35,7 @@ int exists(const char *name);
 
 typedef struct outcome {
     int status; /* 128 + n after signal n */
-    char out[32768];
+    char out[262144];
     char err[4096];
 } outcome;
 
@@ -69,6 +69,7 @@ void add_numbers(Suite *suite);
 void add_types(Suite *suite);
 void add_backward(Suite *suite);
 void add_bench(Suite *suite);
+void add_verify(Suite *suite);
 
 /* A case with the folder fixture. */
 TCase *add_case(Suite *suite, const char *name);

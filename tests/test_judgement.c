@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The judge is no yes-man: what is exact passes, and whatever is off by more than its bound, in any output, any type and any channel, is
+ * a miss, once, under its name.
+ */
+#include "data.h"
+#include "judgement.h"
+#include "stored.h"
+#include "support.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHANNELS = 3, COUNT = 5 * CHANNELS * 7, SMALLEST = CHANNELS };
+
+/* What was heard. */
+typedef struct heard {
+    size_t findings, misses;
+    finding last, miss;
+} heard;
+
+static void hear(void *by, const finding *f) {
+    heard *h = by;
+    h->findings++, h->misses += (size_t)f->miss;
+    h->last = *f;
+    if (f->miss) h->miss = *f;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ one number */
+
+static finding of_within(long double got, long double exact, long double bound) {
+    heard h = {0};
+    judge_within(&(hearing){hear, &h}, BOUNDS_OF_DEVICE, "number", got, exact, bound);
+    ck_assert_uint_eq(h.findings, 1);
+    return h.last;
+}
+
+static finding of_value(bounds_of who, clbn_dtype type, double got, long double exact, long double bound) {
+    heard h = {0};
+    judge_value(&(hearing){hear, &h}, who, type, "number", got, exact, bound);
+    ck_assert_uint_eq(h.findings, 1);
+    return h.last;
+}
+
+START_TEST(an_error_is_a_share_of_its_bound) {
+    ck_assert(of_within(1.5L, 1, 2).ratio == 0.25L && !of_within(1.5L, 1, 2).miss);
+    ck_assert(of_within(3, 1, 2).ratio == 1 && !of_within(3, 1, 2).miss);
+    ck_assert(of_within(-1.5L, 1, 2).ratio == 1.25L && of_within(-1.5L, 1, 2).miss);
+    ck_assert(of_within(1, 1, 0).ratio == 0 && !of_within(1, 1, 0).miss);
+    ck_assert(isinf(of_within(1.0000001L, 1, 0).ratio) && of_within(1.0000001L, 1, 0).miss);
+}
+END_TEST
+
+START_TEST(what_is_not_finite_must_not_be_and_the_other_way_round) {
+    ck_assert(of_within(NAN, 1, 1e9L).miss && of_within(INFINITY, 1, 1e9L).miss);
+    ck_assert(of_within(1, NAN, 1e9L).miss && of_within(0, INFINITY, 1e9L).miss);
+    ck_assert(!of_within(NAN, NAN, 0).miss && !of_within(NAN, -INFINITY, 0).miss);
+    ck_assert(of_value(BOUNDS_OF_CPU_PATH, CLBN_F16, NAN, 1, 1e9L).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F32, 1, NAN, 1e9L).miss);
+}
+END_TEST
+
+START_TEST(a_rounded_result_may_be_off_by_its_rounding_and_no_more) {
+    const long double third = 1 / 3.0L;
+    static const clbn_dtype types[] = {CLBN_F16, CLBN_BF16};
+    for (int t = 0; t < 2; t++) {
+        const double near = stored_round(types[t], third), ulp = 2 * (double)stored_half_ulp(types[t], third);
+        ck_assert(!of_value(BOUNDS_OF_DEVICE, types[t], near, third, 0).miss);
+        ck_assert(of_value(BOUNDS_OF_DEVICE, types[t], near, third, 0).before <= 0);
+        ck_assert(of_value(BOUNDS_OF_DEVICE, types[t], near + ulp, third, ulp / 8).miss);
+        ck_assert(of_value(BOUNDS_OF_DEVICE, types[t], near - ulp, third, ulp / 8).miss);
+        ck_assert(!of_value(BOUNDS_OF_DEVICE, types[t], near + ulp, third, ulp).miss);
+        ck_assert(of_value(BOUNDS_OF_DEVICE, types[t], near + ulp, third, ulp / 8).before > 1);
+    }
+    ck_assert(!of_value(BOUNDS_OF_CPU_PATH, CLBN_F32, (double)(1 / 3.0f), third, 0).miss);
+    ck_assert(of_value(BOUNDS_OF_CPU_PATH, CLBN_F32, (double)nextafterf(1 / 3.0f, 1), third, 0).miss);
+}
+END_TEST
+
+/* The device's promise for a real holds the rounding: half an ulp is not added. */
+START_TEST(a_real_of_a_device_is_rounded_within_its_bound) {
+    ck_assert(!of_value(BOUNDS_OF_DEVICE, CLBN_F32, 1 + 1e-6, 1, 1e-6L).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F32, 1 + 1.02e-6, 1, 1e-6L).miss);
+}
+END_TEST
+
+START_TEST(what_is_beyond_the_type_is_infinite) {
+    ck_assert(!of_value(BOUNDS_OF_DEVICE, CLBN_F16, INFINITY, 1e5L, 0).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F16, 65504, 1e5L, 0).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F16, INFINITY, 65000, 1).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F16, -INFINITY, 1e5L, 0).miss);
+    ck_assert(!of_value(BOUNDS_OF_DEVICE, CLBN_F32, INFINITY, 2e39L, 1e33L).miss);
+    ck_assert(!of_value(BOUNDS_OF_DEVICE, CLBN_F32, -INFINITY, -2e39L, 1e33L).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F32, -INFINITY, 2e39L, 1e33L).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F32, INFINITY, 3e38L, 1e33L).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F32, NAN, 2e39L, 1e33L).miss);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------------------------------ whole calls */
+
+/* A batch, its exact results, and an outcome that is these as the types hold them. */
+typedef struct setting {
+    batch b;
+    double *x, *dy, *residual, *gamma, *beta, *running_mean, *running_var;
+    problem given;
+    answer exact;
+    outcome got;
+} setting;
+
+static double *rounded(clbn_dtype type, const long double *exact, size_t count) {
+    double *values = calloc(count + 1, sizeof *values);
+    ck_assert_ptr_nonnull(values);
+    for (size_t k = 0; k < count; k++) values[k] = stored_round(type, exact[k]);
+    return values;
+}
+
+static void open_setting(setting *s, clbn_dtype type, data_kind data) {
+    static data_case of = {"judged", 3, {5, CHANNELS, 7}, 1, NORMAL};
+    const clbn_dtype real = type == CLBN_F64 ? CLBN_F64 : CLBN_F32;
+    memset(s, 0, sizeof *s);
+    of.data = data;
+    ck_assert(data_make(&s->b, &of, 0));
+    s->x = data_x(&s->b, type);
+    s->dy = data_dy(&s->b, type, DY_NORMAL, 5);
+    s->residual = data_numbers(COUNT, type, NULL, 6);
+    s->gamma = data_numbers(CHANNELS, real, s->b.gamma, 7), s->beta = data_numbers(CHANNELS, real, s->b.beta, 8);
+    s->running_mean = data_numbers(CHANNELS, real, s->b.running_mean, 9);
+    s->running_var = data_numbers(CHANNELS, real, s->b.running_var, 10);
+    s->given = (problem){.shape = s->b.shape, .values = s->b.values, .x_type = type, .y_type = type};
+    s->given.epsilon = 1e-5, s->given.update_weight = 0.1, s->given.unbiased = 1;
+    s->given.x = s->x, s->given.dy = s->dy, s->given.residual = s->residual;
+    s->given.gamma = s->gamma, s->given.beta = s->beta;
+    s->given.running_mean = s->running_mean, s->given.running_var = s->running_var;
+    ck_assert(answer_make(&s->exact, &s->given));
+    const answer *a = &s->exact;
+    s->got = (outcome){.y = rounded(type, a->y, COUNT),
+                       .mean = rounded(real, a->mean, CHANNELS),
+                       .mean_lo = calloc(CHANNELS + 1, sizeof(double)),
+                       .var = rounded(real, a->var, CHANNELS),
+                       .inv_std = rounded(real, a->inv_std, CHANNELS),
+                       .running_mean = rounded(real, a->running_mean, CHANNELS),
+                       .running_var = rounded(real, a->running_var, CHANNELS),
+                       .dx = rounded(type, a->dx, COUNT),
+                       .dresidual = rounded(type, a->g, COUNT),
+                       .dgamma = rounded(real, a->dgamma, CHANNELS),
+                       .dbeta = rounded(real, a->dbeta, CHANNELS)};
+    ck_assert_ptr_nonnull(s->got.mean_lo);
+    for (size_t c = 0; c < CHANNELS; c++) s->got.mean_lo[c] = stored_round(real, a->mean[c] - s->got.mean[c]);
+}
+
+static void close_setting(setting *s) {
+    double *all[] = {s->x,
+                     s->dy,
+                     s->residual,
+                     s->gamma,
+                     s->beta,
+                     s->running_mean,
+                     s->running_var,
+                     s->got.y,
+                     s->got.mean,
+                     s->got.mean_lo,
+                     s->got.var,
+                     s->got.inv_std,
+                     s->got.dx,
+                     s->got.dbeta,
+                     s->got.dresidual,
+                     s->got.running_mean,
+                     s->got.running_var,
+                     s->got.dgamma};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    answer_free(&s->exact);
+    data_free(&s->b);
+}
+
+static heard judged(const setting *s, bounds_of who) {
+    heard h = {0};
+    const hearing to = {hear, &h};
+    judge_forward(&to, &s->exact, who, &s->got);
+    judge_backward(&to, &s->exact, who, &s->got);
+    return h;
+}
+
+/* The array that a name stands for; its elements. */
+static double *array_named(const outcome *o, size_t k, const char **name, size_t *count) {
+    static const char *const names[] = {"y",           "mean", "mean pair", "var",    "inv_std", "running_mean",
+                                        "running_var", "dx",   "dresidual", "dgamma", "dbeta",   NULL};
+    double *const arrays[] = {o->y,           o->mean, o->mean_lo,   o->var,    o->inv_std, o->running_mean,
+                              o->running_var, o->dx,   o->dresidual, o->dgamma, o->dbeta,   NULL};
+    *name = names[k];
+    *count = k == 0 || k == 7 || k == 8 ? COUNT : SMALLEST;
+    return arrays[k];
+}
+
+static const struct {
+    bounds_of who;
+    clbn_dtype type;
+    double off; /* what no bound of it allows, relative */
+} judges[] = {{BOUNDS_OF_DEVICE, CLBN_F32, 2e-5},      {BOUNDS_OF_CPU_PATH, CLBN_F32, 3e-7},
+              {BOUNDS_OF_DEVICE, CLBN_F16, 4e-3},      {BOUNDS_OF_CPU_PATH, CLBN_BF16, 3e-2},
+              {BOUNDS_OF_DEVICE_F64, CLBN_F64, 2e-12}, {BOUNDS_OF_CPU_PATH_F64, CLBN_F64, 2e-12}};
+enum { JUDGES = sizeof judges / sizeof *judges };
+
+START_TEST(exact_results_pass) {
+    static const data_kind kinds[] = {NORMAL, MEAN_1E6, OUTLIERS, CONSTANT, ONE_NAN};
+    for (int j = 0; j < JUDGES; j++)
+        for (size_t d = 0; d < sizeof kinds / sizeof *kinds; d++) {
+            setting s;
+            open_setting(&s, judges[j].type, kinds[d]);
+            const heard h = judged(&s, judges[j].who);
+            ck_assert_msg(h.misses == 0, "%s is %Lg instead of %Lg (judge %d, %s)", h.miss.what, h.miss.got, h.miss.exact, j,
+                          data_name(kinds[d]));
+            ck_assert_uint_ge(h.findings, 3 * COUNT);
+            close_setting(&s);
+        }
+}
+END_TEST
+
+/* One wrong number in each output in turn, in its first channel and in its last. */
+START_TEST(a_wrong_number_is_a_miss_under_its_name) {
+    for (int j = 0; j < JUDGES; j++) {
+        setting s;
+        const char *name;
+        size_t count;
+        open_setting(&s, judges[j].type, NORMAL);
+        for (size_t k = 0; array_named(&s.got, k, &name, &count); k++)
+            for (size_t at = 0; at < count; at += count - 1) {
+                double *one = array_named(&s.got, k, &name, &count) + at, was = *one;
+                *one += judges[j].off * (fabs(*one) + 4);
+                const heard h = judged(&s, judges[j].who);
+                ck_assert_msg(h.misses >= 1, "%s off by %g passed (judge %d)", name, *one - was, j);
+                const int with_pair = !strcmp(name, "mean"); /* the pair's half */
+                ck_assert_msg(h.misses == 1 || (with_pair && h.misses == 2), "%s: %zu misses", name, h.misses);
+                ck_assert_msg(with_pair || !strcmp(h.miss.what, name), "%s instead of %s", h.miss.what, name);
+                *one = NAN;
+                ck_assert_msg(judged(&s, judges[j].who).misses >= 1, "a NaN in %s passed", name);
+                *one = was;
+            }
+        close_setting(&s);
+    }
+}
+END_TEST
+
+/* A NaN in the middle channel's x must show in that channel, and in no other. */
+START_TEST(a_nan_must_stay_in_its_channel_and_be_there) {
+    setting s;
+    open_setting(&s, CLBN_F32, ONE_NAN);
+    ck_assert(isnan(s.exact.mean[1]) && isfinite(s.exact.mean[0]));
+    s.got.y[7] = 0; /* of channel 1 */
+    ck_assert_uint_eq(judged(&s, BOUNDS_OF_DEVICE).misses, 1);
+    s.got.y[7] = NAN, s.got.y[0] = NAN;
+    ck_assert_uint_eq(judged(&s, BOUNDS_OF_DEVICE).misses, 1);
+    close_setting(&s);
+}
+END_TEST
+
+/* The kinds of data are what they are called. */
+START_TEST(data_is_as_adverse_as_it_says) {
+    static const struct {
+        data_kind data;
+        double least, most;
+    } far[] = {{MEAN_1E2, 50, 200}, {MEAN_1E4, 5e3, 2e4}, {MEAN_1E6, 5e5, 2e6}};
+    for (size_t k = 0; k < sizeof far / sizeof *far; k++) {
+        setting s;
+        open_setting(&s, CLBN_F32, far[k].data);
+        const double ratio = (double)(fabsl(s.exact.mean[0]) / sqrtl(s.exact.var[0]));
+        ck_assert_msg(ratio > far[k].least && ratio < far[k].most, "%s: mean / sigma is %g", data_name(far[k].data), ratio);
+        close_setting(&s);
+    }
+    setting s;
+    open_setting(&s, CLBN_F32, OUTLIERS);
+    ck_assert(s.x[0] == 1e6 && s.x[COUNT - 1] == -3e5);
+    close_setting(&s);
+    double *dy = data_dy(&(batch){.shape = {2, 2, 2}, .count = 8, .values = 4}, CLBN_F32, DY_OUTLIER, 3);
+    ck_assert(dy[0] == 1e6 && dy[2] == 1e6 && fabs(dy[1]) < 10);
+    free(dy);
+}
+END_TEST
+
+static void add(Suite *suite) {
+    TCase *tests = add_tests(suite, "judgement");
+    tcase_add_test(tests, an_error_is_a_share_of_its_bound);
+    tcase_add_test(tests, what_is_not_finite_must_not_be_and_the_other_way_round);
+    tcase_add_test(tests, a_rounded_result_may_be_off_by_its_rounding_and_no_more);
+    tcase_add_test(tests, a_real_of_a_device_is_rounded_within_its_bound);
+    tcase_add_test(tests, what_is_beyond_the_type_is_infinite);
+    tcase_add_test(tests, exact_results_pass);
+    tcase_add_test(tests, a_wrong_number_is_a_miss_under_its_name);
+    tcase_add_test(tests, a_nan_must_stay_in_its_channel_and_be_there);
+    tcase_add_test(tests, data_is_as_adverse_as_it_says);
+}
+
+int main(void) {
+    return run_suite("judgement", add);
+}
