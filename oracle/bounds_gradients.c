@@ -88,6 +88,7 @@ void bounds_sums_add(bounds_sums *sums, long double g, long double size, long do
     sums->gx += size * fabsl(about_mean);
     sums->of_gx += of_g * fabsl(about_mean);
     sums->exact_gx += g * about_mean;
+    sums->exact_g += g;
 }
 
 long double bounds_dbeta(const bounds_step *s, const bounds_sums *sums) {
@@ -100,7 +101,8 @@ static long double gx_error(const bounds_step *s, const bounds_sums *sums) {
 }
 
 long double bounds_dgamma(const bounds_step *s, const bounds_sums *sums) {
-    return s->of.inv_std * (gx_error(s, sums) + inv_std_error(s) * fabsl(sums->exact_gx));
+    const long double moved = bounds_is_cpu_path(s->who) || s->population ? 0 : bounds_accuracy(s->who) * sqrtl(s->of.var);
+    return s->of.inv_std * (gx_error(s, sums) + inv_std_error(s) * fabsl(sums->exact_gx) + moved * fabsl(sums->exact_g));
 }
 
 long double bounds_dgamma_of_rows(const bounds_step *s, const bounds_sums *sums) {
