@@ -30,6 +30,11 @@ static int is_not_finite(const hearing *h, finding f) {
     return 1;
 }
 
+/* Is got the infinity that a value past the type's largest becomes? */
+static int is_beyond(clbn_dtype type, double got, long double exact, long double bound) {
+    return isinf(got) && (got == stored_round(type, exact - bound) || got == stored_round(type, exact + bound));
+}
+
 void judge_within(const hearing *h, bounds_of who, const char *what, long double got, long double exact, long double bound) {
     finding f = {.what = what, .who = who, .got = got, .exact = exact, .bound = bound};
     if (is_not_finite(h, f)) return;
@@ -49,7 +54,7 @@ void judge_value(const hearing *h, bounds_of who, clbn_dtype type, const char *w
     const clbn_dtype real = bounds_is_f64(who) ? CLBN_F64 : CLBN_F32;
     finding f = {.what = what, .who = who, .got = got, .exact = exact, .rounded = 1};
     if (!bounds_is_cpu_path(who)) bound += FLT_MIN; /* a device may flush what is below the normal numbers */
-    if (type == real && !bounds_is_cpu_path(who)) { /* the rounding is in the promise */
+    if (type == real && !bounds_is_cpu_path(who) && !is_beyond(type, got, exact, bound)) { /* the rounding is in the promise */
         judge_within(h, who, what, got, exact, bound);
         return;
     }

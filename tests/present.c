@@ -184,7 +184,8 @@ static double *numbers_of(const present *p, argument a, const char *bytes) {
 static const verdict *exact_for(present *p, const present_set *set) {
     const int frozen = set->call == INFERS || set->call == GOES_BACK_FROZEN;
     verdict *v = &p->exact[frozen][set->affine];
-    if (!v->of) verdict_make(v, &p->m);
+    if (!v->exact.of) verdict_make(v, &p->m);
+    verdict_follow(v, &p->m);
     return v;
 }
 

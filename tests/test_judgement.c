@@ -90,6 +90,11 @@ START_TEST(what_is_beyond_the_type_is_infinite) {
     ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F16, 65504, 1e5L, 0).miss);
     ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F16, INFINITY, 65000, 1).miss);
     ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F16, -INFINITY, 1e5L, 0).miss);
+    ck_assert(!of_value(BOUNDS_OF_DEVICE, CLBN_F32, INFINITY, 2e39L, 1e33L).miss);
+    ck_assert(!of_value(BOUNDS_OF_DEVICE, CLBN_F32, -INFINITY, -2e39L, 1e33L).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F32, -INFINITY, 2e39L, 1e33L).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F32, INFINITY, 3e38L, 1e33L).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F32, NAN, 2e39L, 1e33L).miss);
 }
 END_TEST
 

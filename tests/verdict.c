@@ -106,6 +106,10 @@ void verdict_make(verdict *v, const material *of) {
     if (!answer_make(&v->exact, &v->given)) ck_abort_msg("no memory for the exact results");
 }
 
+void verdict_follow(verdict *v, const material *of) {
+    v->given = problem_of(of);
+}
+
 void verdict_free(verdict *v) {
     answer_free(&v->exact);
 }
