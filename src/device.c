@@ -14,8 +14,22 @@ static clbn_device *device_new(const clbn_device_options *options) {
     if (options) {
         device->message = options->message;
         device->user_data = options->user_data;
+        device->skip_trials = options->skip_trials != 0;
+    }
+    if (options && options->cache_dir && options->cache_dir[0]) {
+        device->cache_dir = malloc(strlen(options->cache_dir) + 1);
+        if (device->cache_dir == NULL) {
+            free(device);
+            return NULL;
+        }
+        strcpy(device->cache_dir, options->cache_dir);
     }
     return device;
+}
+
+static void device_free(clbn_device *device) {
+    free(device->cache_dir);
+    free(device);
 }
 
 void clbn_device_retain(clbn_device *device) {
@@ -25,7 +39,7 @@ void clbn_device_retain(clbn_device *device) {
 void clbn_device_destroy(clbn_device *device) {
     if (device == NULL || atomic_fetch_sub(&device->references, 1) != 1) return;
     if (device->backend) device->backend->device_close(device);
-    free(device);
+    device_free(device);
 }
 
 /* Just the places that messages go to, for functions without a device. */
@@ -139,7 +153,7 @@ static clbn_status deliver(clbn_device *made, clbn_status status, clbn_device **
     if (status == CLBN_SUCCESS) {
         *device = made;
     } else {
-        free(made);
+        device_free(made);
     }
     return status;
 }

@@ -34,7 +34,9 @@ struct clbn_device {
     clbn_message_fn message;
     void *user_data;
     clbn_device_info info;
-    void *state; /* the backend's own */
+    bool skip_trials; /* variants are taken untried: see trial.c */
+    char *cache_dir;  /* where compiled programs are kept, or NULL; the device's own text */
+    void *state;      /* the backend's own */
 };
 
 /* Every buffer that a call can name. The first are tensors, and have a view in the plan. */
@@ -78,6 +80,7 @@ struct clbn_plan {
     double slope, low, high;
     clbn_custom_activation custom; /* its texts are the plan's own */
     bool residual, mask;
+    bool is_trial;     /* of trial.c: few values should go every way that many go */
     size_t mask_bytes; /* the backend's to say */
     clbn_plan_info info;
     void *state; /* the backend's own */
@@ -146,6 +149,14 @@ typedef struct clbn_region {
 
 /* ---------------------------------------------------------------------------------------------------------- a backend */
 
+/* What is known of a plan's variant on its device, with the plan's kinds; and which problem shows all of it. */
+typedef enum clbn_verdict { CLBN_UNTRIED, CLBN_RIGHT, CLBN_WRONG } clbn_verdict;
+typedef struct clbn_trial {
+    clbn_verdict verdict;
+    size_t dims[3]; /* outer, channels, inner */
+    bool strided;   /* with gaps between values */
+} clbn_trial;
+
 struct clbn_backend {
     const char *name;
     void (*device_close)(clbn_device *device);
@@ -162,6 +173,10 @@ struct clbn_backend {
     clbn_status (*run)(const clbn_plan *plan, const clbn_run *run);
     /* A call that has nothing to do, but may have an event to give. */
     clbn_status (*idle)(const clbn_plan *plan, const clbn_run *run);
+    /* Variants are tried before they are used: see trial.c. A backend without variants has neither. plan_open passes by those that
+     * are remembered as wrong, unless they are asked for by name. */
+    void (*trial)(const clbn_plan *plan, clbn_trial *trial);
+    void (*remember)(const clbn_plan *plan, clbn_verdict verdict);
 };
 
 extern const clbn_backend clbn_cpu_backend, clbn_opencl_backend;
@@ -226,6 +241,9 @@ clbn_status clbn_check_fused(const clbn_plan *plan, const clbn_run *run);
 clbn_status clbn_check_parts(const clbn_plan *plan, const clbn_run *run);
 
 void clbn_device_retain(clbn_device *device);
+
+/* clbn_plan_create without its trial. *plan is NULL after an error. */
+clbn_status clbn_plan_make(clbn_device *device, const clbn_config *config, bool is_trial, clbn_plan **plan);
 
 static inline size_t clbn_min(size_t a, size_t b) {
     return a < b ? a : b;

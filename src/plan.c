@@ -137,7 +137,7 @@ static clbn_status fill(clbn_plan *plan, const clbn_config *config) {
     return CLBN_SUCCESS;
 }
 
-clbn_status clbn_plan_create(clbn_device *device, const clbn_config *config, clbn_plan **plan) {
+clbn_status clbn_plan_make(clbn_device *device, const clbn_config *config, bool is_trial, clbn_plan **plan) {
     CHECK(plan != NULL, device, CLBN_ERROR_INVALID_ARGUMENT, "plan is NULL; it must point to where the plan goes");
     *plan = NULL;
     CHECK(device != NULL, device, CLBN_ERROR_INVALID_ARGUMENT, "device is NULL");
@@ -154,6 +154,7 @@ clbn_status clbn_plan_create(clbn_device *device, const clbn_config *config, clb
     CHECK(made != NULL, device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for a plan");
     made->device = device;
     made->shape = shape;
+    made->is_trial = is_trial;
     memcpy(made->views, views, sizeof views);
     clbn_status status = fill(made, config);
     if (status == CLBN_SUCCESS) status = device->backend->plan_open(made, config);

@@ -21,17 +21,22 @@ driver_environment(pocl CLBN_POCL)
 driver_environment(rusticl CLBN_RUSTICL)
 find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 
-set(suites device semantics pipeline arguments extents)
+set(suites device semantics golden pipeline arguments)
 # What only drivers take that run them whole.
-set(whole devices refused)
+set(whole devices refused trials cache)
+# Some 500 kernels each, of which each runs a few times.
+set(of_many_kernels operations exact exhaustive)
 
 if(CLBN_POCL)
   foreach(suite ${suites} ${whole})
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_POCL} LABELS pocl TIMEOUT 600)
   endforeach()
-  # Some 500 kernels, of which each runs a few times: optimizing them would take four times as long. The other suites do.
-  clbn_test(NAME pocl.operations COMMAND test_operations LABELS pocl TIMEOUT 600
-    ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable)
+  # Optimizing them would take four times as long. The other suites do.
+  foreach(suite ${of_many_kernels} extents)
+    clbn_test(NAME pocl.${suite} COMMAND test_${suite} LABELS pocl TIMEOUT 600
+      ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable CLBN_TEST_SHARE=3/41)
+  endforeach()
+  clbn_test(NAME pocl.exact.optimized COMMAND test_exact LABELS pocl TIMEOUT 600 ENVIRONMENT ${CLBN_POCL} CLBN_TEST_SHORT=1)
   # A device of odd groups, in short: the trees over a group meet rows left over. scripts/matrix has it at length.
   foreach(suite device operations)
     clbn_test(NAME pocl.${suite}.groups-to-7 COMMAND test_${suite} LABELS pocl-groups TIMEOUT 600
@@ -40,18 +45,20 @@ if(CLBN_POCL)
 endif()
 
 if(CLBN_RUSTICL)
-  foreach(suite ${suites})
+  foreach(suite ${suites} extents trials cache)
     # It streams 2 GB/s: cases take turns with the variants.
     clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 600
       ENVIRONMENT ${CLBN_RUSTICL} CLBN_TEST_ELEMENTS=100000 CLBN_TEST_SHORT=1)
   endforeach()
-  clbn_test(NAME rusticl.operations COMMAND test_operations LABELS rusticl TIMEOUT 600
-    ENVIRONMENT ${CLBN_RUSTICL} CLBN_TEST_ELEMENTS=2500 CLBN_TEST_SHORT=1)
+  foreach(suite ${of_many_kernels})
+    clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 600
+      ENVIRONMENT ${CLBN_RUSTICL} CLBN_TEST_ELEMENTS=2500 CLBN_TEST_SHORT=1 CLBN_TEST_SHARE=3/211)
+  endforeach()
 endif()
 
 if(CLBN_OCLGRIND)
   # The pipeline suite is left to the others: Oclgrind spins for ever while a call waits behind an open user event.
-  foreach(suite device operations semantics arguments)
+  foreach(suite device operations semantics golden arguments exact exhaustive)
     # Semantics and pipelines run on small groups: an idle work-item costs the simulator as much as a busy one.
     set(group 16)
     if(suite MATCHES "device|operations")
@@ -65,7 +72,7 @@ if(CLBN_OCLGRIND)
       COMMAND ${CMAKE_COMMAND} -DOCLGRIND=${CLBN_OCLGRIND} -DSUITE=$<TARGET_FILE:test_${suite}_kept>
               -DLOG=${CMAKE_CURRENT_BINARY_DIR}/oclgrind-${suite}.log -DGROUP=${group}
               -P ${CMAKE_CURRENT_SOURCE_DIR}/oclgrind.cmake
-      ENVIRONMENT CLBN_TEST_ELEMENTS=700 CLBN_TEST_SHORT=1)
+      ENVIRONMENT CLBN_TEST_ELEMENTS=700 CLBN_TEST_SHORT=1 CLBN_TEST_SHARE=3/211)
   endforeach()
 else()
   message(STATUS "clbn tests: without Oclgrind")
@@ -77,8 +84,8 @@ if(CLBN_TEST_DEVICE)
   if(NOT CLBN_OWN)
     message(FATAL_ERROR "CLBN_TEST_DEVICE names no driver that is here")
   endif()
-  foreach(suite ${suites} ${whole} operations)
-    clbn_test(NAME own.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_OWN} LABELS own TIMEOUT 3000)
+  foreach(suite ${suites} extents ${whole} ${of_many_kernels})
+    clbn_test(NAME own.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_OWN} CLBN_TEST_SHARE=3/41 LABELS own TIMEOUT 3000)
   endforeach()
 endif()
 

@@ -19,6 +19,7 @@ void material_make(material *m, const batch *b, const manner *how) {
     memset(m, 0, sizeof *m);
     m->b = b, m->m = *how;
     m->epsilon = b->of->data == SMALL_SIGMA ? 0 : manner_config(how).epsilon;
+    m->update_weight = manner_update_weight(how), m->running_variance = manner_config(how).running_variance;
     m->x = must(data_x(b, x));
     m->residual = must(data_numbers(b->count, y, NULL, b->seed + 1));
     m->dy = must(data_numbers(b->count, y, NULL, b->seed + 2));

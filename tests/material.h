@@ -11,7 +11,9 @@
 typedef struct material {
     const batch *b;
     manner m;
-    double epsilon;                                                             /* the manner's, or what the data needs */
+    double epsilon;       /* the manner's, or what the data needs */
+    double update_weight; /* the manner's, as is the next, unless set anew before the first call */
+    clbn_running_variance running_variance;
     double *x, *residual, *dy, *old_dx, *old_dresidual;                         /* as x; all dense */
     double *gamma, *beta, *running_mean, *running_var, *old_dgamma, *old_dbeta; /* channels each */
 } material;

@@ -8,10 +8,6 @@
 #include "support.h"
 #include "verdict.h"
 
-/* What the tested device runs a batch with: its own choice (NULL), then each variant by name; on the CPU path just the first. */
-enum { MOST_NAMES = 16 };
-size_t variant_names(const char *names[MOST_NAMES]);
-
 void add_edges(TCase *tests);       /* semantics_edges.c */
 void add_activations(TCase *tests); /* semantics_activations.c */
 void add_kinks(TCase *tests);       /* semantics_kinks.c */

@@ -269,12 +269,15 @@ END_TEST
 /* ---------------------------------------------------------------------------------------------------------------- rounding */
 
 START_TEST(storing_rounds_to_even_and_overflows_to_infinity) {
-    float x[] = {2049,      2051, 65519, 65520,   -65520, 1e30f, 0x1p-25f, 0x1.8p-24f,
-                 -0x1p-26f, 257,  259,   3.4e38f, 1,      -1,    NAN,      -INFINITY};
+    float x[] = {2049, 2051, 65519,   65520, -65520, 1e30f, 0x1p-25f,  0x1.8p-24f, -0x1p-26f,
+                 257,  259,  3.4e38f, 1,     -1,     NAN,   -INFINITY, NAN,        NAN};
+    static const uint32_t full[] = {0x7fffffff, 0xffffffff}; /* NaN that rounding up would carry over into 0 */
     enum { COUNT = sizeof x / sizeof *x };
     static const clbn_dtype types[] = {CLBN_F16, CLBN_BF16};
     const float zero = 0, one = 1;
     size_t count = COUNT;
+    memcpy(x + 14, full, sizeof *full);
+    memcpy(x + COUNT - 2, full, sizeof full);
     for (int t = 0; t < 2; t++) {
         uint16_t y[COUNT];
         clbn_config config = plain_config(&count);

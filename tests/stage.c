@@ -47,7 +47,7 @@ clbn_status stage_open(stage *s, clbn_device *device, cl_command_queue queue, co
     s->of = of, s->queue = queue;
     clbn_config config = manner_config(&of->m);
     config.rank = b->of->rank, config.dims = b->of->dims, config.axis = b->of->axis;
-    config.epsilon = of->epsilon, config.variant = variant;
+    config.epsilon = of->epsilon, config.running_variance = of->running_variance, config.variant = variant;
     for (int r = 0; r < ROLES; r++) write_strides(s, (role)r);
     if (level(s, BY_LAYOUT) != DENSE)
         config.strides = (clbn_strides){.x = s->strides[ROLE_X],
@@ -62,6 +62,14 @@ clbn_status stage_open(stage *s, clbn_device *device, cl_command_queue queue, co
              b->shape.channels, b->shape.inner, b->seed, variant ? variant : "choice", *note ? ", " : "", note, text);
     said_clear();
     return clbn_plan_create(device, &config, &s->plan);
+}
+
+int stage_is_refused_for_f64(const material *m, clbn_status status) {
+    clbn_device_info info;
+    ck_clbn(clbn_device_query(tested(), &info));
+    if (info.has_fp64 || !manner_is_f64(&m->m)) return 0;
+    must_refuse(status, CLBN_ERROR_UNSUPPORTED, "float64", "float64 on a device without it");
+    return 1;
 }
 
 /* --------------------------------------------------------------------------------------------------------------- buffers */
@@ -185,7 +193,7 @@ void stage_forward(stage *s) {
                                     .saved_var = guarded_buffer(&s->var),
                                     .saved_inv_std = guarded_buffer(&s->inv_std),
                                     .workspace = guarded_buffer(&s->workspace),
-                                    .update_weight = manner_update_weight(&s->of->m)};
+                                    .update_weight = s->of->update_weight};
     must_succeed_here(s, of_batch ? "clbn_forward_training" : "clbn_forward_inference",
                       of_batch ? clbn_forward_training(s->plan, queue_of_call(s), &args, 0, NULL, NULL)
                                : clbn_forward_inference(s->plan, queue_of_call(s), &args, 0, NULL, NULL));

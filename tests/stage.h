@@ -27,6 +27,8 @@ typedef struct stage {
 clbn_status stage_open(stage *s, clbn_device *device, cl_command_queue queue, const material *of, const char *variant,
                        const char *note);
 void stage_close(stage *s);
+/* Is it float64 on a device without it? Then the test fails where status and sentence do not say so. */
+int stage_is_refused_for_f64(const material *m, clbn_status status);
 
 /* Each does its call and fails the test where it fails, or writes what it must not; what it leaves is added to out. Backward comes
  * behind forward, whose saved statistics and mask it is given. */

@@ -4,9 +4,11 @@
  */
 #include "support.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static _Thread_local char last_error[4096], last_notice[4096];
 static _Thread_local clbn_status last_status;
@@ -104,6 +106,14 @@ int tested_flushes_denormals(void) {
     return !(config & CL_FP_DENORM);
 }
 
+size_t variant_names(const char *names[MOST_NAMES]) {
+    size_t n = 1;
+    names[0] = NULL;
+    if (!tested_is_cpu_path())
+        for (const char *name; n < MOST_NAMES && (name = clbn_variant_name(n - 1)) != NULL; n++) names[n] = name;
+    return n;
+}
+
 clbn_plan *plan_of(clbn_device *on, const clbn_config *config) {
     clbn_plan *plan = NULL;
     said_clear();
@@ -114,10 +124,12 @@ clbn_plan *plan_of(clbn_device *on, const clbn_config *config) {
 
 void must_succeed(clbn_status status, const char *call, const char *file, int line) {
     if (status != CLBN_SUCCESS) ck_abort_msg("%s:%d: %s gave %s, saying: %s", file, line, call, clbn_status_name(status), said());
+    goes_on();
 }
 
 void must_succeed_cl(cl_int code, const char *call, const char *file, int line) {
     if (code != CL_SUCCESS) ck_abort_msg("%s:%d: %s gave OpenCL's %d", file, line, call, (int)code);
+    goes_on();
 }
 
 void must_refuse(clbn_status status, clbn_status expected, const char *word, const char *what) {
@@ -128,9 +140,47 @@ void must_refuse(clbn_status status, clbn_status expected, const char *word, con
     ck_assert_msg(strstr(said(), word) != NULL, "%s: the sentence does not name %s: %s", what, word, said());
 }
 
+/* ------------------------------------------------------------------------------------------------------------ the watchdog */
+
+static unsigned patience;
+
+void goes_on(void) {
+    if (patience) alarm(patience);
+}
+
+static void say(const char *words) {
+    if (write(STDERR_FILENO, words, strlen(words)) < 0) _exit(EXIT_FAILURE);
+}
+
+/* In a signal handler: nothing but what is safe there. tcase_name() is Check's name of the running test. */
+static void give_up(int signal) {
+    const char *name = tcase_name();
+    (void)signal;
+    say("the watchdog: ");
+    say(name ? name : "what comes before the first test");
+    say(" hangs: no call succeeded for CLBN_TEST_PATIENCE seconds\n");
+    _exit(EXIT_FAILURE);
+}
+
+static void set_watchdog(void) {
+    const char *given = getenv("CLBN_TEST_PATIENCE");
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = give_up;
+    patience = given && *given ? (unsigned)strtoul(given, NULL, 10) : 120;
+    ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
+    goes_on();
+}
+
+static void rest(void) {
+    alarm(0);
+}
+
 TCase *add_tests(Suite *suite, const char *name) {
     TCase *tests = tcase_create(name);
     tcase_set_timeout(tests, 0);
+    tcase_add_unchecked_fixture(tests, set_watchdog, rest); /* not before: Check's runner takes the signal for itself */
+    tcase_add_checked_fixture(tests, goes_on, NULL);
     suite_add_tcase(suite, tests);
     return tests;
 }
@@ -139,7 +189,7 @@ int run_suite(const char *name, void (*add)(Suite *suite)) {
     Suite *suite = suite_create(name);
     add(suite);
     SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK); /* a forked child hangs in OpenCL drivers; ctest's TIMEOUT is the watchdog */
+    srunner_set_fork_status(runner, CK_NOFORK); /* a forked child hangs in OpenCL drivers */
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

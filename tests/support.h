@@ -4,6 +4,7 @@
  *     CLBN_TEST_DEVICE     a name for clbn_device_create; without it "opencl"
  *     CLBN_TEST_ELEMENTS   sweeps leave cases of more elements out; without it none
  *     CLBN_TEST_SHORT      set: sweeps take one variant and one way of the many that a case could be run by (for simulators)
+ *     CLBN_TEST_PATIENCE   seconds that a test may go on without a call that succeeds; without it 120; 0: for ever (for debuggers)
  */
 #ifndef CLBN_TESTS_SUPPORT_H
 #define CLBN_TESTS_SUPPORT_H
@@ -37,8 +38,15 @@ cl_command_queue tested_queue(void);
 cl_context tested_context(void);
 cl_device_id tested_cl_device(void);
 
+/* What the tested device runs a batch with: its own choice (NULL), then each variant by name; on the CPU path just the first. */
+enum { MOST_NAMES = 16 };
+size_t variant_names(const char *names[MOST_NAMES]);
+
 /* A plan for x[outer][channels][inner], by rank and dims, or by a whole config; the test fails where it cannot be made. */
 clbn_plan *plan_of(clbn_device *device, const clbn_config *config);
+
+/* Tells the watchdog that the test is getting somewhere; ck_clbn and ck_cl do. */
+void goes_on(void);
 
 /* status must be success; otherwise the test fails with the call, its status and the library's sentence. */
 #define ck_clbn(call) must_succeed(call, #call, __FILE__, __LINE__)
@@ -52,7 +60,8 @@ void must_refuse(clbn_status status, clbn_status expected, const char *word, con
 
 /* Each suite's main: `int main(void) { return run_suite("name", add); }`. */
 int run_suite(const char *name, void (*add)(Suite *suite));
-/* A test case without a time-out of its own: ctest has it. */
+/* A test case whose every test, and every turn of a loop test, has the watchdog: when its patience is over the suite ends and
+ * says which test hangs. Check's own time-outs need a fork, which drivers do not stand. */
 TCase *add_tests(Suite *suite, const char *name);
 
 #endif

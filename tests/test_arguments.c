@@ -50,6 +50,7 @@ END_TEST
     XX("dims whose outer product overflows", (c->dims = too_many, c->axis = 2), INVALID_DIMS, "dims")                        \
     XX("dims whose inner product overflows", (c->dims = too_many, c->axis = 0), INVALID_DIMS, "dims")                        \
     XX("dims whose bytes overflow", c->dims = too_wide, INVALID_DIMS, "dims")                                                \
+    XX("dims that overflow beside an extent of 0", c->dims = none_of_many, INVALID_DIMS, "dims")                             \
     XX("a negative epsilon", c->epsilon = -1e-5, INVALID_VALUE, "epsilon")                                                   \
     XX("a smallest negative epsilon", c->epsilon = -5e-324, INVALID_VALUE, "epsilon")                                        \
     XX("an epsilon of NaN", c->epsilon = NAN, INVALID_VALUE, "epsilon")                                                      \
@@ -94,7 +95,8 @@ static void as_it_is(void *user_data, size_t count, const double *v, double *out
 }
 
 START_TEST(bad_configs_are_refused_in_a_sentence) {
-    static const size_t good[] = {3, 5, 7}, too_many[] = {SIZE_MAX / 4, 3, SIZE_MAX / 4}, too_wide[] = {SIZE_MAX / 4, 3, 1};
+    static const size_t good[] = {3, 5, 7}, too_many[] = {SIZE_MAX / 4, 3, SIZE_MAX / 4}, too_wide[] = {SIZE_MAX / 4, 3, 1},
+                        none_of_many[] = {SIZE_MAX / 4, 0, SIZE_MAX / 4};
     static const clbn_custom_activation whole = {"v", "1", as_it_is, as_it_is, NULL}, nothing = {0},
                                         texts = {.value = "v", .derivative = "1"},
                                         functions = {.value_fn = as_it_is, .derivative_fn = as_it_is},

@@ -4,29 +4,28 @@
  */
 #include "support.h"
 #include "sweep.h"
+#include "verdict.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_VARIANTS = 15 };
-static const char *variants[MOST_VARIANTS + 1]; /* [0] is NULL: the plan chooses */
-static size_t variant_count, ran[MOST_VARIANTS + 1];
+static const char *variants[MOST_NAMES]; /* [0] is NULL: the plan chooses */
+static size_t variant_count, ran[MOST_NAMES], ran_back[MOST_NAMES];
 static clbn_device *cpu;
 
 static void open_judge(void) {
     cpu = open_device("cpu", 0);
     ck_assert_msg(!tested_is_cpu_path(), "CLBN_TEST_DEVICE must name an OpenCL device here");
-    variant_count = 1;
-    for (const char *name; (name = clbn_variant_name(variant_count - 1)) != NULL; variant_count++) {
-        ck_assert_uint_le(variant_count, MOST_VARIANTS);
-        variants[variant_count] = name;
-    }
+    variant_count = variant_names(variants);
+    ck_assert_uint_lt(variant_count, MOST_NAMES); /* there may be more */
 }
 
 static void close_judge(void) {
     judge_report();
-    for (size_t k = 0; k < variant_count; k++) printf("plans %-22s %zu\n", variants[k] ? variants[k] : "chosen", ran[k]);
+    verdict_report();
+    for (size_t k = 0; k < variant_count; k++)
+        printf("plans %-22s %zu, back %zu\n", variants[k] ? variants[k] : "chosen", ran[k], ran_back[k]);
     clbn_device_destroy(cpu);
 }
 
@@ -36,10 +35,73 @@ START_TEST(the_cpu_path_judges_every_variant) {
 }
 END_TEST
 
+/* Forward and back by one variant, or not at all where it does not fit. */
+static void go_back(const material *m, const verdict *exact, size_t variant) {
+    stage s;
+    const clbn_status status = stage_open(&s, tested(), tested_queue(), m, variants[variant], "");
+    if (variant && status == CLBN_ERROR_UNSUPPORTED) return;
+    if (status != CLBN_SUCCESS) ck_abort_msg("no plan: %s, saying: %s\n%s", clbn_status_name(status), said(), s.title);
+    stage_forward(&s);
+    stage_backward(&s);
+    verdict_backward(exact, bounds_for(0, &m->m), &s.out, s.title);
+    stage_close(&s);
+    ran_back[variant]++;
+}
+
+/* Cases to 10^5 elements; the operations suite takes larger ones, by variants in turn. */
+START_TEST(every_variant_goes_back_over_every_case) {
+    const test_case *c = &cases[_i];
+    const size_t elements = case_elements(c), index = (size_t)_i;
+    if (elements > 100000 || elements > test_element_limit() || (test_is_short() && index % 3)) return;
+    manner how = {{0}};
+    batch b;
+    material m;
+    verdict exact;
+    how.level[BY_SAVED] = index % 2 ? RECOMPUTED : ALL_SAVED;
+    batch_make(&b, c, tested_flushes_denormals());
+    material_make(&m, &b, &how);
+    verdict_make(&exact, &m);
+    for (size_t k = 0; k < variant_count; k++)
+        if (!test_is_short() || k == index / 3 % variant_count) go_back(&m, &exact, k);
+    verdict_free(&exact);
+    material_free(&m);
+    batch_free(&b);
+}
+END_TEST
+
 START_TEST(every_variant_ran_on_some_case) {
     ck_assert_uint_gt(variant_count, 1);
     for (size_t k = 0; k < variant_count; k++)
-        ck_assert_msg(ran[k] > 0, "no case of the table was run by %s", variants[k] ? variants[k] : "the plan's own choice");
+        ck_assert_msg(ran[k] > 0 && (ran_back[k] > 0 || test_is_short()), "no case of the table was run by %s",
+                      variants[k] ? variants[k] : "the plan's own choice");
+}
+END_TEST
+
+static int is_one_of(const char *variant, const char *word) {
+    return strstr(variant, word) != NULL;
+}
+
+/* Where docs/performance.md says that a plan may choose it: planes anywhere, fused columns where inner is 1, split ones where it is
+ * below 16 too. Work-items walk alone, at any length, where the device's own choice is that. */
+static int must_fit(const char *variant, const clbn_plan_info *chosen) {
+    if (is_one_of(variant, "alone") && !is_one_of(chosen->variant, "alone")) return 0;
+    if (is_one_of(variant, "planes")) return 1;
+    return chosen->inner == 1 || (chosen->inner < 16 && is_one_of(variant, "split"));
+}
+
+START_TEST(a_variant_is_refused_only_where_it_cannot_do_the_case) {
+    const test_case *c = &cases[_i];
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    clbn_plan_info info;
+    config.rank = c->rank, config.dims = c->dims, config.axis = c->axis;
+    clbn_plan *plan = plan_of(tested(), &config);
+    ck_clbn(clbn_plan_query(plan, &info));
+    clbn_plan_destroy(plan);
+    for (size_t k = 1; k < variant_count; k++) {
+        if (!must_fit(variants[k], &info)) continue;
+        config.variant = variants[k];
+        clbn_plan_destroy(plan_of(tested(), &config));
+    }
 }
 END_TEST
 
@@ -131,7 +193,9 @@ static void add(Suite *suite) {
     tcase_add_unchecked_fixture(tests, open_judge, close_judge);
     tcase_add_test(tests, variants_have_names_of_their_own);
     tcase_add_test(tests, a_forced_variant_is_the_one_that_runs);
+    tcase_add_loop_test(tests, a_variant_is_refused_only_where_it_cannot_do_the_case, 0, (int)case_count);
     tcase_add_loop_test(tests, the_cpu_path_judges_every_variant, 0, (int)case_count);
+    tcase_add_loop_test(tests, every_variant_goes_back_over_every_case, 0, (int)case_count);
     tcase_add_test(tests, every_variant_ran_on_some_case);
     tcase_add_test(tests, nan_and_inf_stay_in_their_channel);
 }

@@ -31,20 +31,11 @@ static void close_judged(void) {
     if (judged_count > 1) clbn_device_destroy(judged[1]);
 }
 
-/* A device without float64 says so. */
-static int is_refused_for_f64(const material *m, clbn_status status) {
-    clbn_device_info info;
-    ck_clbn(clbn_device_query(tested(), &info));
-    if (info.has_fp64 || !manner_is_f64(&m->m)) return 0;
-    must_refuse(status, CLBN_ERROR_UNSUPPORTED, "float64", "float64 on a device without it");
-    return 1;
-}
-
 static void play(const material *m, const verdict *exact, clbn_device *device, const char *variant, const char *note) {
     const bounds_of who = bounds_for(tested_is_cpu_path(), &m->m);
     stage s;
     clbn_status status = stage_open(&s, device, tested_queue(), m, variant, note);
-    if (is_refused_for_f64(m, status)) return;
+    if (stage_is_refused_for_f64(m, status)) return;
     if (variant && status == CLBN_ERROR_UNSUPPORTED) status = stage_open(&s, device, tested_queue(), m, NULL, note);
     if (status != CLBN_SUCCESS) ck_abort_msg("no plan: %s, saying: %s\n%s", clbn_status_name(status), said(), s.title);
     stage_forward(&s);

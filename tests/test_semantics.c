@@ -238,14 +238,6 @@ START_TEST(only_one_running_statistic_may_be_given) {
 }
 END_TEST
 
-size_t variant_names(const char *names[MOST_NAMES]) {
-    size_t n = 1;
-    names[0] = NULL;
-    if (!tested_is_cpu_path())
-        for (const char *name; n < MOST_NAMES && (name = clbn_variant_name(n - 1)) != NULL; n++) names[n] = name;
-    return n;
-}
-
 static void add(Suite *suite) {
     TCase *tests = add_tests(suite, "meaning");
     tcase_add_test(tests, the_tutorials_batch_gives_the_tutorials_numbers);

@@ -80,9 +80,9 @@ static problem problem_of(const material *m) {
                      .x_type = manner_x_type(&m->m),
                      .y_type = manner_y_type(&m->m),
                      .epsilon = m->epsilon,
-                     .update_weight = manner_update_weight(&m->m),
+                     .update_weight = m->update_weight,
                      .outside = config.epsilon_rule == CLBN_EPSILON_OUTSIDE,
-                     .unbiased = config.running_variance == CLBN_RUNNING_UNBIASED,
+                     .unbiased = m->running_variance == CLBN_RUNNING_UNBIASED,
                      .population = m->m.level[BY_STATISTICS] == OF_POPULATION,
                      .recomputed = m->m.level[BY_SAVED] == RECOMPUTED,
                      .without_lo = m->m.level[BY_SAVED] == SAVED_WITHOUT_LO,
@@ -104,6 +104,10 @@ static problem problem_of(const material *m) {
 void verdict_make(verdict *v, const material *of) {
     v->given = problem_of(of);
     if (!answer_make(&v->exact, &v->given)) ck_abort_msg("no memory for the exact results");
+}
+
+void verdict_follow(verdict *v, const material *of) {
+    v->given = problem_of(of);
 }
 
 void verdict_free(verdict *v) {

@@ -15,6 +15,8 @@ typedef struct verdict {
 
 void verdict_make(verdict *v, const material *of);
 void verdict_free(verdict *v);
+/* From now on calls are those of the manner's levels as they are by now, of which only what is saved and what accumulates has changed. */
+void verdict_follow(verdict *v, const material *of);
 
 /* Fail the test with title, channel, error and bound where what the outcome holds is outside the bounds of who. */
 void verdict_forward(const verdict *v, bounds_of who, const outcome *got, const char *title);

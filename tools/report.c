@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "progress.h"
@@ -58,7 +59,16 @@ static void hear(void *user_data, clbn_status status, cl_int native, const char 
 }
 
 clbn_device_options library_options(library_log *log) {
-    clbn_device_options options = {hear, log, 0};
+    clbn_device_options options = {.message = hear, .user_data = log};
+    const char *asked = getenv("CLBN_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int length = -1;
+    if (asked && strcmp(asked, "off") == 0) return options;
+    if (xdg && xdg[0] == '/') {
+        length = snprintf(log->cache_dir, sizeof log->cache_dir, "%s/clbn", xdg);
+    } else if (home && home[0] == '/') {
+        length = snprintf(log->cache_dir, sizeof log->cache_dir, "%s/.cache/clbn", home);
+    }
+    if (length > 0 && (size_t)length < sizeof log->cache_dir) options.cache_dir = log->cache_dir;
     return options;
 }
 

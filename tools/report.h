@@ -46,9 +46,11 @@ typedef struct file_ref {
 typedef struct library_log {
     int quiet;
     char sentence[1024];
+    char cache_dir[1024];
 } library_log;
 
-/* The options that make the library speak to the log. */
+/* The options that make the library speak to the log, and keep compiled kernels in the user's cache folder (XDG_CACHE_HOME, else
+ * ~/.cache; not where CLBN_CACHE is "off"). */
 clbn_device_options library_options(library_log *log);
 
 /* The error line and the exit status of a failed library call; what names the file or option that it is about. */

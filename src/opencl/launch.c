@@ -11,7 +11,7 @@ clbn_launch *clbn_chain_add(clbn_chain *chain, const clbn_plan *plan, const char
     *launch = (clbn_launch){.real_bytes = clbn_dtype_bytes(plan->real_type),
                             .global = {cut->groups_x * cut->lx, cut->groups_y * cut->ly},
                             .local = {cut->lx, cut->ly}};
-    launch->kernel = clCreateKernel(((const clbn_cl_plan *)plan->state)->program, kernel, &launch->code);
+    launch->kernel = clCreateKernel(((const clbn_cl_plan *)plan->state)->program->program, kernel, &launch->code);
     return launch;
 }
 

@@ -17,6 +17,7 @@ typedef struct clbn_program {
     struct clbn_program *next;
     char *key; /* its options, and the caller's own text */
     cl_program program;
+    unsigned right, wrong; /* bits by the number of a variant: how its trial ended */
 } clbn_program;
 
 typedef struct clbn_opencl {
@@ -26,7 +27,7 @@ typedef struct clbn_opencl {
     bool shares_memory;     /* with the host: host arrays are used in place */
     bool whole_vectors;     /* a work-item is a CPU thread with vector registers: let it walk whole vectors */
     size_t compute_units, max_group, max_items[2], local_bytes, cache_bytes;
-    mtx_t lock; /* over programs */
+    mtx_t lock; /* over programs, and what is in them */
     clbn_program *programs;
 } clbn_opencl;
 
@@ -75,8 +76,8 @@ typedef struct clbn_cl_plan {
     clbn_view views[CLBN_TENSOR_COUNT];
     const clbn_variant *variant;
     clbn_tile tile;
-    cl_program program; /* the device's */
-    clbn_cut work;      /* of moments */
+    clbn_program *program; /* the device's */
+    clbn_cut work;         /* of moments */
     clbn_cut apply;
     clbn_cut fused; /* of a fused kernel */
     clbn_cut finalize;
@@ -93,10 +94,19 @@ typedef struct clbn_cl_plan {
 } clbn_cl_plan;
 
 /* The device's program for a plan's kinds, compiled when first asked for. */
-clbn_status clbn_cl_program(const clbn_plan *plan, const clbn_tile *tile, cl_program *program);
+clbn_status clbn_cl_program(const clbn_plan *plan, const clbn_tile *tile, clbn_program **program);
+/* Compiled programs on disk, where the device has a cache_dir. load: true where program->program and right are there now. store: what
+ * has been compiled and found right by now. */
+bool clbn_cl_cache_load(const clbn_device *device, clbn_program *program, const char *options);
+void clbn_cl_cache_store(const clbn_device *device, const clbn_program *program);
+/* Of the variants that those kernels serve, the bits of those whose trial went wrong; 0 before there is a program. */
+unsigned clbn_cl_wrong_variants(const clbn_plan *plan, const clbn_tile *tile);
 void clbn_cl_programs_release(clbn_opencl *cl);
 /* Chooses a variant (or takes the named one), compiles, cuts. */
 clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_plan *state);
+/* As the backend's, in internal.h. */
+void clbn_cl_trial(const clbn_plan *plan, clbn_trial *trial);
+void clbn_cl_remember(const clbn_plan *plan, clbn_verdict verdict);
 /* The kernels of a variant, by job. */
 typedef struct clbn_kernel_names {
     const char *moments, *apply, *sums, *grad, *fused, *fused_grad; /* the last two are NULL where it is split */

@@ -33,6 +33,7 @@ enum {
     GROUP = 256,             /* work-items of a group, where the device can */
     COLUMN_LANES = 8,        /* of which this many lie along a row of columns: 128 bytes */
     SMALL = 65536,           /* elements that one launch should do */
+    TRIAL = 1000,            /* elements that a trial, which must be small, gives a work-group */
     LEAST_ALONE = 16384,     /* elements worth a work-item of a CPU device */
     LEAST_GROUP = 8192,      /* elements worth a work-group */
     ALONE_APPLY = 65536,     /* elements of y worth a work-item of a CPU device */
@@ -115,14 +116,6 @@ static bool suits(const clbn_variant *v, const clbn_plan *plan, const clbn_cl_pl
            (!v->fused || suits_fused(v, plan, state, cl));
 }
 
-/* The first variant that suits. Where none can, the general one, for its refusal. */
-static const clbn_variant *choose(const clbn_plan *plan, const clbn_cl_plan *state, const clbn_opencl *cl) {
-    for (size_t i = 0; i < VARIANTS; i++) {
-        if (suits(&variants[i], plan, state, cl)) return &variants[i];
-    }
-    return cl->whole_vectors ? &variants[VARIANTS / 2 - 1] : &variants[VARIANTS - 1];
-}
-
 static const clbn_variant *named(const char *name) {
     for (size_t i = 0; i < VARIANTS; i++) {
         if (strcmp(variants[i].name, name) == 0) return &variants[i];
@@ -153,6 +146,31 @@ static bool is_strided(const clbn_cl_plan *state) {
     return strided;
 }
 
+/* Makes the variant the plan's. */
+static void take(const clbn_variant *v, const clbn_plan *plan, clbn_cl_plan *state) {
+    state->variant = v;
+    state->tile = tile_of(plan, v->alone);
+    state->tile.strided = is_strided(state);
+    state->columns = v->columns ? state->shape.inner : 1;
+}
+
+static unsigned bit_of(const clbn_variant *v) {
+    return 1u << (v - variants);
+}
+
+/* Takes the first variant that suits, or where their trials went wrong the first that can; true if there is one. */
+static bool choose(const clbn_plan *plan, clbn_cl_plan *state, const clbn_opencl *cl) {
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < VARIANTS; i++) {
+            const clbn_variant *v = &variants[i];
+            if (!(pass == 0 ? suits(v, plan, state, cl) : can(v, state, cl))) continue;
+            take(v, plan, state);
+            if ((clbn_cl_wrong_variants(plan, &state->tile) & bit_of(v)) == 0) return true;
+        }
+    }
+    return false;
+}
+
 /* ------------------------------------------------------------------------------------------------------------- cutting */
 
 /* How large a group all the plan's kernels take. */
@@ -165,7 +183,7 @@ static clbn_status largest_group(const clbn_plan *plan, const clbn_cl_plan *stat
         size_t limit = 0;
         cl_int code;
         if (names[i] == NULL) continue;
-        cl_kernel kernel = clCreateKernel(state->program, names[i], &code);
+        cl_kernel kernel = clCreateKernel(state->program->program, names[i], &code);
         if (code != CL_SUCCESS) return clbn_cl_failed(plan->device, "clCreateKernel", code);
         code = clGetKernelWorkGroupInfo(kernel, cl->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof limit, &limit, NULL);
         clReleaseKernel(kernel);
@@ -176,13 +194,16 @@ static clbn_status largest_group(const clbn_plan *plan, const clbn_cl_plan *stat
 }
 
 /* Elements a work-group should take: enough for each of several a compute unit. */
-static size_t share(const clbn_shape *s, const clbn_opencl *cl, bool alone) {
+static size_t share(const clbn_plan *plan, const clbn_shape *s, bool alone) {
+    const clbn_opencl *cl = plan->device->state;
     const size_t even = s->elements / (16 * cl->compute_units);
+    if (plan->is_trial) return TRIAL;
     return alone ? clbn_min(clbn_max(LEAST_ALONE, even), most_alone(cl)) : clbn_max(LEAST_GROUP, even);
 }
 
-static clbn_cut cut_planes(const clbn_shape *s, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
-    const size_t target = share(s, cl, state->tile.alone), vec = state->tile.vec;
+static clbn_cut cut_planes(const clbn_plan *plan, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
+    const clbn_shape *s = &state->shape;
+    const size_t target = share(plan, s, state->tile.alone), vec = state->tile.vec;
     clbn_cut cut = {1, 1, 1, s->outer, 1, s->inner, 1, clbn_min(s->channels, MOST_GROUPS)};
     if (!state->tile.alone) {
         cut.lx = clbn_min(power_of_two_from(clbn_ceil_div(s->inner, vec)), clbn_min(group, cl->max_items[0]));
@@ -211,7 +232,7 @@ static clbn_cut cut_columns(const clbn_plan *plan, const clbn_opencl *cl, const 
             clbn_min(clbn_min(power_of_two_from(clbn_ceil_div(width, vec)), COLUMN_LANES), clbn_min(group, cl->max_items[0]));
         cut.ly = clbn_min(clbn_max(clbn_min(group, room) / cut.lx, 1), cl->max_items[1]);
     }
-    const size_t tile = cut.lx * vec * state->tile.vectors, target = share(s, cl, state->tile.alone);
+    const size_t tile = cut.lx * vec * state->tile.vectors, target = share(plan, s, state->tile.alone);
     cut.rows_each = clbn_max(clbn_max(target / clbn_min(width, tile), 1), clbn_ceil_div(s->outer, MOST_CHUNKS));
     cut.chunks = clbn_ceil_div(s->outer, cut.rows_each);
     cut.groups_x = clbn_min(clbn_ceil_div(width, tile), MOST_GROUPS);
@@ -264,7 +285,7 @@ static clbn_cut cut_by_channel(const clbn_shape *s, const clbn_opencl *cl, const
 static void cut_all(const clbn_plan *plan, const clbn_opencl *cl, clbn_cl_plan *state, size_t group) {
     const clbn_shape *s = &state->shape;
     if (s->elements != 0) {
-        state->work = state->variant->columns ? cut_columns(plan, cl, state, group) : cut_planes(s, cl, state, group);
+        state->work = state->variant->columns ? cut_columns(plan, cl, state, group) : cut_planes(plan, cl, state, group);
         state->apply = cut_apply(s, cl, state);
         state->fused = fuse(state->work, state->variant->columns);
     }
@@ -285,18 +306,47 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
     memcpy(state->views, plan->views, sizeof plan->views);
     if (!plan->residual) state->views[CLBN_RESIDUAL] = state->views[CLBN_DRESIDUAL] = state->views[CLBN_Y]; /* no say */
     fold_inner(state);
-    state->variant = variant ? named(variant) : choose(plan, state, cl);
-    CHECK(state->variant != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT,
-          "variant is \"%s\"; clbn_variant_name lists those there are", variant);
-    CHECK(can(state->variant, state, cl), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu%s",
-          state->variant->name, s->outer, s->channels, s->inner, are_columns(state) ? "" : " with these strides");
-    state->tile = tile_of(plan, state->variant->alone);
-    state->tile.strided = is_strided(state);
-    state->columns = state->variant->columns ? s->inner : 1;
+    if (variant || !choose(plan, state, cl)) {
+        const clbn_variant *v = variant ? named(variant) : &variants[cl->whole_vectors ? VARIANTS / 2 - 1 : VARIANTS - 1];
+        CHECK(v != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT, "variant is \"%s\"; clbn_variant_name lists those there are",
+              variant);
+        CHECK(can(v, state, cl), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu%s", v->name,
+              s->outer, s->channels, s->inner, are_columns(state) ? "" : " with these strides");
+        CHECK(variant, plan->device, CLBN_ERROR_UNSUPPORTED, "no variant that is right on %s can do %zu x %zu x %zu",
+              plan->device->info.device, s->outer, s->channels, s->inner);
+        take(v, plan, state);
+    }
     if (s->channels == 0) return CLBN_SUCCESS;
     size_t group;
     TRY(clbn_cl_program(plan, &state->tile, &state->program));
     TRY(largest_group(plan, state, &group));
     cut_all(plan, cl, state, group);
     return CLBN_SUCCESS;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- trials */
+
+/* Whole vectors, a tail and two blocks in each of two chunks; within what an alone variant may be given anywhere. */
+void clbn_cl_trial(const clbn_plan *plan, clbn_trial *trial) {
+    const clbn_cl_plan *state = plan->state;
+    clbn_opencl *cl = plan->device->state;
+    const clbn_variant *v = state->variant;
+    const unsigned bit = bit_of(v);
+    *trial = !v->columns ? (clbn_trial){.dims = {2, 2, 1000}}
+             : v->fused  ? (clbn_trial){.dims = {100, 19, 1}}
+                         : (clbn_trial){.dims = {100, 7, 3}};
+    trial->strided = state->tile.strided;
+    mtx_lock(&cl->lock);
+    const clbn_program *program = state->program;
+    trial->verdict = program->wrong & bit ? CLBN_WRONG : program->right & bit ? CLBN_RIGHT : CLBN_UNTRIED;
+    mtx_unlock(&cl->lock);
+}
+
+void clbn_cl_remember(const clbn_plan *plan, clbn_verdict verdict) {
+    const clbn_cl_plan *state = plan->state;
+    clbn_opencl *cl = plan->device->state;
+    mtx_lock(&cl->lock);
+    *(verdict == CLBN_RIGHT ? &state->program->right : &state->program->wrong) |= bit_of(state->variant);
+    clbn_cl_cache_store(plan->device, state->program); /* by now with kernels that drivers compile when they first run */
+    mtx_unlock(&cl->lock);
 }

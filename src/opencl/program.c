@@ -87,7 +87,9 @@ static clbn_status make(const clbn_device *device, const char *options, const ch
         return clbn_tell(device, CLBN_ERROR_OUT_OF_HOST_MEMORY, 0, "no host memory for a program");
     }
     strcat(strcpy((*made)->key, options), custom);
+    if (clbn_cl_cache_load(device, *made, options)) return CLBN_SUCCESS;
     const clbn_status status = clbn_cl_build(device, texts, lengths, count, options, &(*made)->program);
+    if (status == CLBN_SUCCESS && device->skip_trials) clbn_cl_cache_store(device, *made); /* else behind its trial */
     if (status != CLBN_SUCCESS) {
         free((*made)->key);
         free(*made);
@@ -101,21 +103,47 @@ static bool is_keyed(const clbn_program *program, const char *options, const cha
     return strncmp(program->key, options, length) == 0 && strcmp(program->key + length, custom) == 0;
 }
 
-clbn_status clbn_cl_program(const clbn_plan *plan, const clbn_tile *tile, cl_program *program) {
-    const clbn_device *device = plan->device;
-    clbn_opencl *cl = device->state;
-    char options[256];
-    snprintf(options, sizeof options,
+enum { MOST_OPTIONS = 256 };
+
+static void write_options(char options[MOST_OPTIONS], const clbn_plan *plan, const clbn_tile *tile) {
+    const clbn_opencl *cl = plan->device->state;
+    snprintf(options, MOST_OPTIONS,
              "-cl-std=CL1.2 -DVEC=%u -DTILE=%u -DALONE=%d -DHINTS=%d -DX_TYPE=%s -DY_TYPE=%s -DACT=%s -DRESIDUAL=%d -DMASK=%d "
              "-DSTRIDED=%d",
              tile->vec, tile->vectors, tile->alone, cl->whole_vectors, type_word(plan->x_type), type_word(plan->y_type),
              activation_word(plan->activation), plan->residual, plan->mask, tile->strided);
+}
+
+/* Under the device's lock: its program of that key, or NULL. */
+static clbn_program *find(const clbn_opencl *cl, const char *options, const char *custom) {
+    clbn_program *found = cl->programs;
+    while (found && !is_keyed(found, options, custom)) found = found->next;
+    return found;
+}
+
+unsigned clbn_cl_wrong_variants(const clbn_plan *plan, const clbn_tile *tile) {
+    clbn_opencl *cl = plan->device->state;
+    char options[MOST_OPTIONS];
+    write_options(options, plan, tile);
+    char *custom = custom_text(plan);
+    mtx_lock(&cl->lock);
+    const clbn_program *found = custom ? find(cl, options, custom) : NULL;
+    const unsigned wrong = found ? found->wrong : 0;
+    mtx_unlock(&cl->lock);
+    free(custom);
+    return wrong;
+}
+
+clbn_status clbn_cl_program(const clbn_plan *plan, const clbn_tile *tile, clbn_program **program) {
+    const clbn_device *device = plan->device;
+    clbn_opencl *cl = device->state;
+    char options[MOST_OPTIONS];
+    write_options(options, plan, tile);
     char *custom = custom_text(plan);
     CHECK(custom != NULL, device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the activation's expressions");
     clbn_status status = CLBN_SUCCESS;
     mtx_lock(&cl->lock);
-    clbn_program *found = cl->programs;
-    while (found && !is_keyed(found, options, custom)) found = found->next;
+    clbn_program *found = find(cl, options, custom);
     if (found == NULL) {
         status = make(device, options, custom, &found);
         if (status == CLBN_SUCCESS) {
@@ -123,7 +151,7 @@ clbn_status clbn_cl_program(const clbn_plan *plan, const clbn_tile *tile, cl_pro
             cl->programs = found;
         }
     }
-    if (status == CLBN_SUCCESS) *program = found->program;
+    if (status == CLBN_SUCCESS) *program = found;
     mtx_unlock(&cl->lock);
     free(custom);
     return status;

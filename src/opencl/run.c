@@ -175,6 +175,8 @@ out:
 const clbn_backend clbn_opencl_backend = {.name = "opencl",
                                           .device_close = clbn_cl_device_close,
                                           .plan_open = plan_open,
+                                          .trial = clbn_cl_trial,
+                                          .remember = clbn_cl_remember,
                                           .plan_close = plan_close,
                                           .check_queue = clbn_cl_check_queue,
                                           .check_buffer = clbn_cl_check_buffer,

@@ -19,6 +19,54 @@ static void put_x(void) {
     put_floats("x.npy", "(2, 3)", six, 6);
 }
 
+static unsigned entries_of(const char *folder) {
+    unsigned count = 0;
+    DIR *entries = opendir(folder);
+    for (struct dirent *entry; entries && (entry = readdir(entries));) count += entry->d_name[0] != '.';
+    if (entries) closedir(entries);
+    return count;
+}
+
+/* Runs on an OpenCL device where there is one, with these in the environment, and gives them back. */
+static void run_with(const char *cache, const char *xdg, const char *home) {
+    static const char *const names[] = {"CLBN_CACHE", "XDG_CACHE_HOME", "HOME"};
+    const char *const values[] = {cache, xdg, home};
+    char *before[3];
+    for (int i = 0; i < 3; i++) {
+        before[i] = getenv(names[i]) ? strdup(getenv(names[i])) : NULL;
+        if (values[i])
+            setenv(names[i], values[i], 1);
+        else
+            unsetenv(names[i]);
+    }
+    OK("normalize", "x.npy", "-o", "y.npy");
+    for (int i = 0; i < 3; i++) {
+        if (before[i])
+            setenv(names[i], before[i], 1);
+        else
+            unsetenv(names[i]);
+        free(before[i]);
+    }
+}
+
+START_TEST(kernels_are_kept_in_the_users_cache_folder_unless_that_is_off) {
+    char here[1024], name[1100];
+    put_x();
+    ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+    const unsigned kept = strstr(CLBN("normalize", "x.npy", "-o", "y.npy")->out, "CPU path") ? 0 : 1;
+    snprintf(name, sizeof name, "%s/off", here);
+    run_with("off", name, name);
+    ck_assert_uint_eq(entries_of("off/clbn") + entries_of("off/.cache/clbn"), 0);
+    snprintf(name, sizeof name, "%s/xdg", here);
+    run_with(NULL, name, here);
+    ck_assert_uint_eq(entries_of("xdg/clbn"), kept);
+    run_with("", "relative", here); /* which the standard says to ignore */
+    ck_assert_uint_eq(entries_of("relative/clbn"), 0);
+    ck_assert_uint_eq(entries_of(".cache/clbn"), kept);
+    run_with(NULL, NULL, NULL);
+}
+END_TEST
+
 static void check_no_temporary(const char *folder) {
     DIR *entries = opendir(folder);
     ck_assert_ptr_nonnull(entries);
@@ -168,6 +216,7 @@ END_TEST
 void add_outputs(Suite *suite) {
     TCase *tests = add_case(suite, "outputs");
     tcase_add_test(tests, all_outputs_are_there_and_nothing_else);
+    tcase_add_test(tests, kernels_are_kept_in_the_users_cache_folder_unless_that_is_off);
     tcase_add_test(tests, an_output_that_cannot_be_written_is_status_1_and_leaves_the_others);
     tcase_add_test(tests, a_full_disk_leaves_what_was_there);
     tcase_add_test(tests, two_outputs_need_two_files);
