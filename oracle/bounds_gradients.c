@@ -87,6 +87,7 @@ void bounds_sums_add(bounds_sums *sums, long double g, long double size, long do
     sums->of_g += of_g;
     sums->gx += size * fabsl(about_mean);
     sums->of_gx += of_g * fabsl(about_mean);
+    sums->exact_g += g;
     sums->exact_gx += g * about_mean;
 }
 
@@ -99,13 +100,18 @@ static long double gx_error(const bounds_step *s, const bounds_sums *sums) {
     return sums->of_gx + bounds_accuracy(s->who) * sums->gx + mean_error(s) * (sums->g + sums->of_g);
 }
 
+static long double dgamma_error(const bounds_step *s, const bounds_sums *sums, long double of_moved_mean) {
+    return s->of.inv_std * (gx_error(s, sums) + of_moved_mean + inv_std_error(s) * fabsl(sums->exact_gx));
+}
+
 long double bounds_dgamma(const bounds_step *s, const bounds_sums *sums) {
-    return s->of.inv_std * (gx_error(s, sums) + inv_std_error(s) * fabsl(sums->exact_gx));
+    const int promised = !bounds_is_cpu_path(s->who) && !s->population;
+    return dgamma_error(s, sums, promised ? bounds_accuracy(s->who) * sqrtl(s->of.var) * fabsl(sums->exact_g) : 0);
 }
 
 long double bounds_dgamma_of_rows(const bounds_step *s, const bounds_sums *sums) {
     const long double moved = bounds_is_cpu_path(s->who) ? 0 : bounds_batch_mean(s->who, &s->of);
-    return bounds_dgamma(s, sums) + s->of.inv_std * moved * (sums->g + sums->of_g);
+    return dgamma_error(s, sums, moved * (sums->g + sums->of_g));
 }
 
 long double bounds_dx(const bounds_step *s, const bounds_sums *sums, long double size, long double of_g, long double about_mean) {

@@ -4,7 +4,8 @@
  *
  * PROMISE, on a device, with K = r^2 (outside: r / sigma) and r = inv_std, all sums and means of absolute values:
  *     |dx - exact| <= A |gamma| r (|dy| + mean |dy| + |x - mean| K mean |dy (x - mean)|);    A |gamma| r |dy| in inference
- *     |dgamma - exact| <= A r sum |dy (x - mean)|,    |dbeta - exact| <= A sum |dy|,    each rounding to real included
+ *     |dgamma - exact| <= A r (sum |dy (x - mean)| + sigma |sum g|),    |dbeta - exact| <= A sum |dy|,    each rounding to real included
+ * The second term of dgamma's is what the mean's own promise moves the sum by: it counts where one dy outweighs all and stands next to the mean.
  * It counts dy, not g: a value behind a kink has no gradient, yet it moved the mean, by which sum g (x - mean) is off. (Where an
  * activation is steeper than 1, dy times its steepest slope; the square has none, and counts g. So does the CPU path.)
  * 16-bit results are rounded twice, to real and to their type: judged by the type's values about the bound, see verdict.h.
@@ -58,7 +59,7 @@ long double bounds_g(const bounds_step *s, long double v, long double of_v, long
 
 /* Sums over a channel's values: of g and its error, alone and times |x - mean|; and the exact sum g (x - mean). */
 typedef struct bounds_sums {
-    long double g, of_g, gx, of_gx, exact_gx;
+    long double g, of_g, gx, of_gx, exact_gx, exact_g;
 } bounds_sums;
 
 /* What the promise counts of a value: on a device |dy| times the steepest slope, else |g|. */

@@ -56,8 +56,9 @@ static int make_plan(verify *v, const clbn_config *config, const char *what, clb
     return fail_library(&v->session.log, status, what);
 }
 
+/* Whatever the time, something is verified. */
 static int is_over(const verify *v) {
-    return v->seconds > 0 && now_seconds() - v->began > v->seconds;
+    return v->calls > 0 && v->seconds > 0 && now_seconds() - v->began > v->seconds;
 }
 
 /* The plan of a variant for a lot, and for shares of it; variant NULL is the plan's own choice. */
@@ -260,7 +261,6 @@ int run_verify(const options *o) {
         if (!o->json) note("device: %s, %s (%s)", v.session.info.name, v.session.info.device, kind_name(v.session.info.kind));
         status = verify_run(&v, o->thorough, &scope);
     }
-    if (status == EXIT_DONE && scope.ran == 0) status = fail_run("verify: %g s are over, and nothing was verified", v.seconds);
     if (status == EXIT_DONE && o->json) verify_print_json(&v, &scope, o->thorough);
     if (status == EXIT_DONE && !o->json) verify_print_table(&v, &scope);
     if (status == EXIT_DONE && v.misses) {

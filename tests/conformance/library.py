@@ -19,7 +19,7 @@ def read_header():
     for name, body in re.findall(r"typedef struct (\w+) \{(.*?)\} \1;", text, flags=re.S):
         fields = []
         for line in re.findall(r"([^;]+);", body):
-            kind, names = re.match(r"\s*(?:const )?(\w+) (.*)", line, flags=re.S).groups()
+            kind, names = re.match(r"\s*(?:const )?(\w+)\s+(.*)", line, flags=re.S).groups()
             for field in re.split(r",\s*", names.strip()):
                 one, size = re.match(r"\*?(\w+)(?:\[(\d+)\])?$", field).groups()
                 base = ctypes.c_void_p if field.startswith("*") else ctypes.c_char if kind == "char" else types[kind]
