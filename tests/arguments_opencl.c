@@ -172,12 +172,23 @@ START_TEST(a_workspace_that_does_not_fit_is_refused) {
     trial_make(&t, IN_MEM, TRAINING);
     t.scene.args.workspace = clbn_host(&t);
     trial_must_be_refused(&t, CLBN_ERROR_WRONG_MEMORY, "workspace", "a workspace on the host");
-    trial_make(&t, IN_MEM, TRAINING);
-    if (needed(&t, 10)) {
-        t.scene.args.workspace = clbn_mem(t.scene.x.mem, 0);
-        trial_must_be_refused(&t, CLBN_ERROR_OVERLAP, "workspace", "a workspace in x");
-    } else
-        trial_free(&t);
+}
+END_TEST
+
+START_TEST(a_workspace_in_another_argument_is_refused) {
+    cl_int code;
+    cl_mem both = clCreateBuffer(tested_context(), CL_MEM_READ_WRITE, 1 << 20, NULL, &code);
+    ck_cl(code);
+    for (int k = 0; k < ARGUMENTS - 1; k++) {
+        trial t;
+        trial_make(&t, IN_MEM, TRAINING);
+        if (argument(&t, k) && needed(&t, ARGUMENTS - 1)) {
+            *argument(&t, k) = t.scene.args.workspace = clbn_mem(both, 0);
+            trial_must_be_refused(&t, CLBN_ERROR_OVERLAP, names[k], "a workspace in it");
+        } else
+            trial_free(&t);
+    }
+    clReleaseMemObject(both);
 }
 END_TEST
 
@@ -239,6 +250,7 @@ void add_opencl_refusals(TCase *tests) {
     tcase_add_test(tests, a_channel_that_kernels_cannot_count_is_refused_by_name);
     tcase_add_test(tests, overlapping_parts_of_one_buffer_are_refused_and_others_are_not);
     tcase_add_test(tests, a_workspace_that_does_not_fit_is_refused);
+    tcase_add_test(tests, a_workspace_in_another_argument_is_refused);
     tcase_add_test(tests, a_queue_of_another_context_is_refused);
     tcase_add_test(tests, a_wait_list_or_event_that_does_not_fit_is_refused);
 }
