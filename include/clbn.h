@@ -120,10 +120,11 @@ typedef struct clbn_device_options {
     void *user_data;         /* handed to message */
     int portable;            /* 1: the CPU path uses its plain C loops, as on a processor without wide vectors; 0: the best */
     int skip_trials;         /* 1: plans take their variant untried; 0: see clbn_plan_create */
-    const char
-        *cache_dir; /* a folder for compiled kernels, made when needed; read while the device is opened. NULL, "": no file is
-                              * touched. Files are their owner's alone, and count only for the same clbn, device and driver; one that
-                              * is damaged, foreign or cannot be written costs the time to compile. Any number of processes may share it */
+    /* An absolute path of a folder for compiled kernels, made when needed; read while the device is opened. NULL, "": no file is
+     * touched. Files are their owner's alone, and count only for the same clbn, device and driver; one that is damaged, foreign or
+     * cannot be written costs the time to compile. Filling it may take a driver as long as compiling does. Any number of processes
+     * may share it; contexts of several devices do without. */
+    const char *cache_dir;
 } clbn_device_options;
 
 /* Open a device by name:
@@ -281,8 +282,9 @@ typedef struct clbn_plan clbn_plan;
 
 /* Make a plan: checks the config, chooses kernels and launches, compiles. *plan is NULL after an error.
  * On an OpenCL device a variant that has not yet run with these types, activation, residual and mask is tried: training, inference
- * and backward on a few thousand values of known answer, on the device's own queue (see clbn_device_get_cl). It takes milliseconds,
- * once a device; where the driver gets it wrong, or fails, the next variant in order is taken and the message callback is told.
+ * and backward on a few thousand values of known answer, on the device's own queue (see clbn_device_get_cl), which it waits for. It
+ * takes milliseconds, and what compiling takes where drivers leave that to the first launch; once a device, variant and kinds. Where
+ * the driver gets it wrong, or fails, the next variant in order is taken and the message callback is told.
  * Behind an activation of the caller's own only the statistics are judged.
  * Errors: INVALID_DIMS, INVALID_VALUE, INVALID_ARGUMENT, UNSUPPORTED (float64 on a device without it, a mask for an activation
  * that has none, a forced variant that does not fit or is wrong, no variant that is right), KERNEL_BUILD, the OUT_OF_* ones, OPENCL.

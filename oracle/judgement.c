@@ -165,7 +165,8 @@ int judge_moments_part(const hearing *h, const problem *p, bounds_of who, size_t
         const long double values = (long double)of.values;
         judge_within(h, who, "part's mean, high", at[0], mean[c], bounds_mean(who, &of));
         judge_within(h, who, "part's mean", (long double)at[0] + at[n], mean[c], bounds_mean_pair(who, &of));
-        judge_within(h, who, "part's M2", (long double)at[2 * n] + at[3 * n], values * var[c], values * bounds_var(who, &of));
+        judge_within(h, who, "part's M2", (long double)at[2 * n] + at[3 * n], values * var[c],
+                     values * bounds_var(who, &of) + FLT_MIN);
         judge_within(h, who, "part's last array", at[4 * n], 0, 0);
     }
     const int made = mean && var;

@@ -149,12 +149,13 @@ typedef struct clbn_region {
 
 /* ---------------------------------------------------------------------------------------------------------- a backend */
 
-/* What is known of a plan's variant on its device, with the plan's kinds; and which problem shows all of it. */
+/* What is known of a plan's variant on its device, with the plan's kinds; and which problems show all of it. */
 typedef enum clbn_verdict { CLBN_UNTRIED, CLBN_RIGHT, CLBN_WRONG } clbn_verdict;
 typedef struct clbn_trial {
     clbn_verdict verdict;
-    size_t dims[3]; /* outer, channels, inner */
-    bool strided;   /* with gaps between values */
+    bool strided; /* with gaps between values */
+    unsigned problems;
+    size_t dims[2][3]; /* outer, channels, inner, of each */
 } clbn_trial;
 
 struct clbn_backend {

@@ -29,14 +29,14 @@ set(of_many_kernels operations exact exhaustive)
 
 if(CLBN_POCL)
   foreach(suite ${suites} ${whole})
-    clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_POCL} LABELS pocl TIMEOUT 600)
+    clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_POCL} LABELS pocl TIMEOUT 1500)
   endforeach()
   # Optimizing them would take four times as long. The other suites do.
   foreach(suite ${of_many_kernels} extents)
-    clbn_test(NAME pocl.${suite} COMMAND test_${suite} LABELS pocl TIMEOUT 600
+    clbn_test(NAME pocl.${suite} COMMAND test_${suite} LABELS pocl TIMEOUT 1500
       ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable CLBN_TEST_SHARE=3/41)
   endforeach()
-  clbn_test(NAME pocl.exact.optimized COMMAND test_exact LABELS pocl TIMEOUT 600 ENVIRONMENT ${CLBN_POCL} CLBN_TEST_SHORT=1)
+  clbn_test(NAME pocl.exact.optimized COMMAND test_exact LABELS pocl TIMEOUT 1500 ENVIRONMENT ${CLBN_POCL} CLBN_TEST_SHORT=1)
   # A device of odd groups, in short: the trees over a group meet rows left over. scripts/matrix has it at length.
   foreach(suite device operations)
     clbn_test(NAME pocl.${suite}.groups-to-7 COMMAND test_${suite} LABELS pocl-groups TIMEOUT 600
@@ -47,11 +47,11 @@ endif()
 if(CLBN_RUSTICL)
   foreach(suite ${suites} extents trials cache)
     # It streams 2 GB/s: cases take turns with the variants.
-    clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 600
+    clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 1500
       ENVIRONMENT ${CLBN_RUSTICL} CLBN_TEST_ELEMENTS=100000 CLBN_TEST_SHORT=1)
   endforeach()
   foreach(suite ${of_many_kernels})
-    clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 600
+    clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 1500
       ENVIRONMENT ${CLBN_RUSTICL} CLBN_TEST_ELEMENTS=2500 CLBN_TEST_SHORT=1 CLBN_TEST_SHARE=3/211)
   endforeach()
 endif()
@@ -68,7 +68,7 @@ if(CLBN_OCLGRIND)
     add_executable(test_${suite}_kept ${sources} keep_memory.c)
     target_link_libraries(test_${suite}_kept PRIVATE clbn_tests)
     set_target_properties(test_${suite}_kept PROPERTIES ENABLE_EXPORTS ON)
-    clbn_test(NAME oclgrind.${suite} LABELS oclgrind TIMEOUT 600
+    clbn_test(NAME oclgrind.${suite} LABELS oclgrind TIMEOUT 1500
       COMMAND ${CMAKE_COMMAND} -DOCLGRIND=${CLBN_OCLGRIND} -DSUITE=$<TARGET_FILE:test_${suite}_kept>
               -DLOG=${CMAKE_CURRENT_BINARY_DIR}/oclgrind-${suite}.log -DGROUP=${group}
               -P ${CMAKE_CURRENT_SOURCE_DIR}/oclgrind.cmake

@@ -117,7 +117,7 @@ void verify_print_table(const verify *v, const verify_scope *scope) {
         table_cell(&t, "%s", first->operation);
         table_cell(&t, "%s", stored_name(first->type));
         table_cell(&t, "%s", first->what);
-        table_cell(&t, "%.3f", worst->worst);
+        table_cell(&t, "%.3f", floor(worst->worst * 1000) / 1000); /* cut: what is below 1 must not look like it */
         table_cell(&t, "%s", worst->variant);
         table_cell(&t, "%s, %zux%zux%zu", data_name(worst->data), worst->shape.outer, worst->shape.channels, worst->shape.inner);
         table_cell(&t, "%zu", checks);

@@ -21,7 +21,7 @@ static cpu_statistics statistics_of(const clbn_plan *plan, double mean, double l
 }
 
 static cpu_statistics statistics_of_moments(const clbn_plan *plan, const clbn_cpu_moments *m) {
-    return statistics_of(plan, m->mean, m->lo, m->m2 / m->count);
+    return statistics_of(plan, m->mean, m->lo, (isfinite(m->m2) ? m->m2 + m->m2_lo : m->m2) / m->count);
 }
 
 /* Where an activation has a kink, forward and backward must make the same v: from what stays of the statistics once they are

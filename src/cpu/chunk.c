@@ -183,7 +183,7 @@ static void reduce_block(const cpu_call *call, cpu_step step, cpu_work *work, si
     clbn_cpu_block_constants(work, work->piece.j);
     if (step == STEP_MOMENTS) {
         clbn_cpu_fetch(call, CLBN_X, &work->piece, work->pitch, x);
-        loops->take_rows(&work->block, x, (double)before, sums[0], sums[1], sums[2]);
+        loops->take_rows(&work->block, x, (double)before, sums);
         return;
     }
     clbn_cpu_block_backward(work, call->sums_of_x, g, x);

@@ -125,7 +125,7 @@ void clbn_cpu_block_gradient(const cpu_work *work);
 /* chunk.c: a chunk of planes, a chunk and tile of columns. */
 void clbn_cpu_plane_reduce(const cpu_call *call, cpu_step step, size_t c, size_t k, cpu_partial *partial);
 void clbn_cpu_plane_apply(const cpu_call *call, cpu_step step, size_t c, size_t k);
-/* Into arrays with an entry a column of the tile: of moments mean, lo, m2, and one that is not used. */
+/* Into arrays with an entry a column of the tile: of moments mean, lo, m2, m2_lo. */
 void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_t t, double *const sums[4]);
 void clbn_cpu_column_apply(const cpu_call *call, cpu_step step, size_t k, size_t t);
 /* An apply of planes of floats in memory's order, where every channel's constants are known. */

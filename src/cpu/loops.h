@@ -17,9 +17,9 @@ enum {
     CLBN_CPU_BLOCK_WIDTH = 128 /* columns it is wide, at most */
 };
 
-/* count, mean (as mean + lo) and sum of squared deviations of some values. */
+/* count, mean (as mean + lo) and sum of squared deviations (as m2 + m2_lo) of some values. */
 typedef struct clbn_cpu_moments {
-    double count, mean, lo, m2;
+    double count, mean, lo, m2, m2_lo;
 } clbn_cpu_moments;
 
 /* What backward sums: g, and g * (x - mean), each with what rounding left. */
@@ -86,11 +86,11 @@ typedef struct clbn_cpu_loops {
 
     /* Blocks in double. Sums of count values take those behind them, to a multiple of the lanes, as their own to overwrite. */
     void (*take_values)(clbn_cpu_moments *m, double *x, size_t count);
-    void (*take_rows)(const clbn_cpu_block *b, const double *x, double before, double *mean, double *lo, double *m2);
+    void (*take_rows)(const clbn_cpu_block *b, const double *x, double before, double *const moments[4]);
     void (*add_values)(clbn_cpu_sums *s, double *g, double *x, size_t count, double mean, double lo);
     void (*add_rows)(const clbn_cpu_block *b, const double *g, const double *x, double *const sums[4]);
-    /* Merges of columns columns: Chan's of moments {mean, lo, m2}, of counts na and nb; the sums of sums. */
-    void (*merge_moments)(size_t columns, double na, double *const a[3], double nb, double *const b[3]);
+    /* Merges of columns columns: Chan's of moments {mean, lo, m2, m2_lo}, of counts na and nb; the sums of sums. */
+    void (*merge_moments)(size_t columns, double na, double *const a[4], double nb, double *const b[4]);
     void (*merge_sums)(size_t columns, double *const a[4], double *const b[4]);
     /* v from x, which may be the same; residual may be NULL. */
     void (*normalize)(const clbn_cpu_block *b, const double *x, const double *residual, double *v);

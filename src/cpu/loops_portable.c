@@ -30,7 +30,7 @@ clbn_cpu_moments clbn_cpu_merge(clbn_cpu_moments a, clbn_cpu_moments b) {
     if (b.count == 0) return a;
     if (a.count == 0) return b;
     const double total = a.count + b.count, shift = (b.mean - a.mean) + (b.lo - a.lo), share = b.count / total;
-    a.m2 += b.m2 + shift * shift * (a.count * share);
+    clbn_cpu_add(&a.m2, &a.m2_lo, b.m2 + shift * shift * (a.count * share), b.m2_lo);
     clbn_cpu_add(&a.mean, &a.lo, shift * share, 0);
     a.count = total;
     return a;

@@ -30,7 +30,7 @@ cpu_partial clbn_cpu_parts_merge(const clbn_plan *plan, const clbn_run *run, cpu
         double r[4];
         for (size_t i = 0; i < 4; i++) r[i] = clbn_cpu_get(plan, run, CLBN_PARTS, (p * CLBN_PART_REALS + i) * channels + c, 0);
         cpu_partial part = {.sums = {r[0], r[1], r[2], r[3]}};
-        if (step == STEP_MOMENTS) part.moments = (clbn_cpu_moments){(double)count, r[0], r[1], r[2] + r[3]};
+        if (step == STEP_MOMENTS) part.moments = (clbn_cpu_moments){(double)count, r[0], r[1], r[2], r[3]};
         total = clbn_cpu_merge_partial(step, total, part);
     }
     return total;
@@ -49,7 +49,7 @@ void clbn_cpu_part_write(const clbn_plan *plan, const clbn_run *run, cpu_step st
     const clbn_cpu_sums *s = &total->sums;
     const bool moments = step == STEP_MOMENTS;
     write_pair(plan, run, c, moments ? m->mean : s->sum, moments ? m->lo : s->sum_lo);
-    write_pair(plan, run, c + 2 * channels, moments ? m->m2 : s->product, moments ? 0 : s->product_lo);
+    write_pair(plan, run, c + 2 * channels, moments ? m->m2 : s->product, moments ? m->m2_lo : s->product_lo);
     clbn_cpu_set(plan, run, CLBN_PART, c + 4 * channels, 0);
 }
 

@@ -115,7 +115,7 @@ static void columns_finish(const cpu_call *call, cpu_step step, const column_sum
             double *at[4];
             sums_at(all, 0, j, at);
             if (step == STEP_MOMENTS)
-                partial.moments = (clbn_cpu_moments){(double)state->shape.outer, *at[0], *at[1], *at[2]};
+                partial.moments = (clbn_cpu_moments){(double)state->shape.outer, *at[0], *at[1], *at[2], *at[3]};
             else
                 partial.sums = (clbn_cpu_sums){*at[0], *at[1], *at[2], *at[3]};
             total = clbn_cpu_merge_partial(step, total, partial);

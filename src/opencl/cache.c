@@ -55,6 +55,9 @@ static char *key_of(const clbn_device *device, const clbn_program *program) {
         sources = sum_of(sources, s->text, s->bytes);
         bytes += s->bytes;
     }
+    for (size_t i = 0; clbn_opencl_variant_name(i); i++) { /* whose numbers are the bits of right */
+        sources = sum_of(sources, clbn_opencl_variant_name(i), strlen(clbn_opencl_variant_name(i)) + 1);
+    }
     clbn_cl_device_text(cl->device, CL_DEVICE_VENDOR, vendor, sizeof vendor);
     clbn_cl_device_text(cl->device, CL_DEVICE_OPENCL_C_VERSION, version, sizeof version);
     static const char form[] = "clbn %d.%d.%d, sources %zu %016llx\n%s\n%s\n%s\n%s\n%s\n%s\nunits %zu, group %zu\n%s";
@@ -172,34 +175,16 @@ static bool write_all(int file, const void *from, size_t bytes) {
     return true;
 }
 
-/* The device's binary of a program, to be freed; programs may be of several devices, one of which was built. */
-static unsigned char *binary_of(const clbn_opencl *cl, cl_program program, size_t *bytes) {
+/* A program's binary, to be freed. Of a program of several devices drivers do not agree which binary is whose, nor whether one may be
+ * left out: it is not kept. */
+static unsigned char *binary_of(cl_program program, size_t *bytes) {
     cl_uint count = 0;
-    unsigned char *found = NULL;
-    clGetProgramInfo(program, CL_PROGRAM_NUM_DEVICES, sizeof count, &count, NULL);
-    cl_device_id *devices = calloc(count + 1, sizeof *devices);
-    size_t *sizes = calloc(count + 1, sizeof *sizes);
-    unsigned char **binaries = calloc(count + 1, sizeof *binaries);
-    if (devices && sizes && binaries &&
-        clGetProgramInfo(program, CL_PROGRAM_DEVICES, count * sizeof *devices, devices, NULL) == CL_SUCCESS &&
-        clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, count * sizeof *sizes, sizes, NULL) == CL_SUCCESS) {
-        for (cl_uint i = 0; i < count; i++) {
-            if (devices[i] != cl->device || sizes[i] == 0) continue;
-            *bytes = sizes[i];
-            binaries[i] = malloc(sizes[i]); /* those that stay NULL are not asked for */
-            if (binaries[i] &&
-                clGetProgramInfo(program, CL_PROGRAM_BINARIES, count * sizeof *binaries, binaries, NULL) == CL_SUCCESS) {
-                found = binaries[i];
-            } else {
-                free(binaries[i]);
-            }
-            break;
-        }
-    }
-    free(binaries);
-    free(sizes);
-    free(devices);
-    return found;
+    if (clGetProgramInfo(program, CL_PROGRAM_NUM_DEVICES, sizeof count, &count, NULL) != CL_SUCCESS || count != 1) return NULL;
+    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof *bytes, bytes, NULL) != CL_SUCCESS || *bytes == 0) return NULL;
+    unsigned char *binary = malloc(*bytes);
+    if (binary && clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS) return binary;
+    free(binary);
+    return NULL;
 }
 
 /* Writes the file beside its place and renames it. */
@@ -209,18 +194,19 @@ static void write_file(const char *name, const header *head, const char *key, co
     if ((size_t)snprintf(made, sizeof made, "%s.XXXXXX", name) >= sizeof made) return;
     const int file = mkstemp(made); /* 0600 */
     if (file < 0) return;
+    fcntl(file, F_SETFD, FD_CLOEXEC);
     const bool whole = write_all(file, head, sizeof *head) && write_all(file, key, head->key_bytes) &&
                        write_all(file, binary, head->binary_bytes);
     if (close(file) != 0 || !whole || rename(made, name) != 0) unlink(made);
 }
 
-void clbn_cl_cache_store(const clbn_device *device, const clbn_program *program) {
-    header head = {.right = program->right};
+void clbn_cl_cache_store(const clbn_device *device, const clbn_program *program, unsigned right) {
+    header head = {.right = right};
     size_t bytes = 0, kernels = 0;
     char name[MOST_NAME];
     if (device->cache_dir == NULL) return;
     char *key = key_of(device, program);
-    unsigned char *binary = binary_of(device->state, program->program, &bytes);
+    unsigned char *binary = binary_of(program->program, &bytes);
     if (key && binary && write_name(name, device, key) &&
         clGetProgramInfo(program->program, CL_PROGRAM_NUM_KERNELS, sizeof kernels, &kernels, NULL) == CL_SUCCESS) {
         memcpy(head.magic, magic, sizeof magic);

@@ -96,9 +96,9 @@ typedef struct clbn_cl_plan {
 /* The device's program for a plan's kinds, compiled when first asked for. */
 clbn_status clbn_cl_program(const clbn_plan *plan, const clbn_tile *tile, clbn_program **program);
 /* Compiled programs on disk, where the device has a cache_dir. load: true where program->program and right are there now. store: what
- * has been compiled and found right by now. */
+ * has been compiled by now, and the bits of the variants found right. Storing may take a driver seconds: not under the lock. */
 bool clbn_cl_cache_load(const clbn_device *device, clbn_program *program, const char *options);
-void clbn_cl_cache_store(const clbn_device *device, const clbn_program *program);
+void clbn_cl_cache_store(const clbn_device *device, const clbn_program *program, unsigned right);
 /* Of the variants that those kernels serve, the bits of those whose trial went wrong; 0 before there is a program. */
 unsigned clbn_cl_wrong_variants(const clbn_plan *plan, const clbn_tile *tile);
 void clbn_cl_programs_release(clbn_opencl *cl);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Policy: from three numbers and a device to a variant and to how its work is cut. All cuts depend on the shape, the
- * variant and the device alone, so that the bits do too.
+ * variant and the device alone, so that the bits do too (those of a trial aside, which are finer).
  */
 #include "opencl/opencl.h"
 
@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-/* In the order tried; within a kind of device the first that suits is taken, and the last suits all. */
+/* In the order tried; within a kind of device the first that suits is taken, and the last suits all. Where trials go wrong those
+ * that can are taken, of that kind first. */
 static const clbn_variant variants[] = {
     {"alone-fused-columns", true, true, true},  {"alone-split-columns", true, true, false},
     {"alone-fused-planes", true, false, true},  {"alone-split-planes", true, false, false},
@@ -160,9 +161,10 @@ static unsigned bit_of(const clbn_variant *v) {
 
 /* Takes the first variant that suits, or where their trials went wrong the first that can; true if there is one. */
 static bool choose(const clbn_plan *plan, clbn_cl_plan *state, const clbn_opencl *cl) {
-    for (int pass = 0; pass < 2; pass++) {
+    for (int pass = 0; pass < 3; pass++) {
         for (size_t i = 0; i < VARIANTS; i++) {
             const clbn_variant *v = &variants[i];
+            if (pass == 1 && v->alone != cl->whole_vectors) continue;
             if (!(pass == 0 ? suits(v, plan, state, cl) : can(v, state, cl))) continue;
             take(v, plan, state);
             if ((clbn_cl_wrong_variants(plan, &state->tile) & bit_of(v)) == 0) return true;
@@ -326,15 +328,17 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
 
 /* ------------------------------------------------------------------------------------------------------------- trials */
 
-/* Whole vectors, a tail and two blocks in each of two chunks; within what an alone variant may be given anywhere. */
+/* Whole vectors, a tail and two blocks in each of several chunks, within what an alone variant may be given anywhere; of split planes
+ * chunks of two rows, and rows in two pieces. */
 void clbn_cl_trial(const clbn_plan *plan, clbn_trial *trial) {
     const clbn_cl_plan *state = plan->state;
     clbn_opencl *cl = plan->device->state;
     const clbn_variant *v = state->variant;
     const unsigned bit = bit_of(v);
-    *trial = !v->columns ? (clbn_trial){.dims = {2, 2, 1000}}
-             : v->fused  ? (clbn_trial){.dims = {100, 19, 1}}
-                         : (clbn_trial){.dims = {100, 7, 3}};
+    *trial = v->columns && v->fused ? (clbn_trial){.problems = 1, .dims = {{100, 19, 1}}}
+             : v->columns           ? (clbn_trial){.problems = 1, .dims = {{100, 7, 3}}}
+             : v->fused             ? (clbn_trial){.problems = 1, .dims = {{2, 2, 1000}}}
+                                    : (clbn_trial){.problems = 2, .dims = {{5, 2, 400}, {2, 2, 1100}}};
     trial->strided = state->tile.strided;
     mtx_lock(&cl->lock);
     const clbn_program *program = state->program;
@@ -347,6 +351,7 @@ void clbn_cl_remember(const clbn_plan *plan, clbn_verdict verdict) {
     clbn_opencl *cl = plan->device->state;
     mtx_lock(&cl->lock);
     *(verdict == CLBN_RIGHT ? &state->program->right : &state->program->wrong) |= bit_of(state->variant);
-    clbn_cl_cache_store(plan->device, state->program); /* by now with kernels that drivers compile when they first run */
+    const unsigned right = state->program->right & ~state->program->wrong;
     mtx_unlock(&cl->lock);
+    clbn_cl_cache_store(plan->device, state->program, right); /* by now with kernels that drivers compile when they first run */
 }

@@ -89,7 +89,7 @@ static clbn_status make(const clbn_device *device, const char *options, const ch
     strcat(strcpy((*made)->key, options), custom);
     if (clbn_cl_cache_load(device, *made, options)) return CLBN_SUCCESS;
     const clbn_status status = clbn_cl_build(device, texts, lengths, count, options, &(*made)->program);
-    if (status == CLBN_SUCCESS && device->skip_trials) clbn_cl_cache_store(device, *made); /* else behind its trial */
+    if (status == CLBN_SUCCESS && device->skip_trials) clbn_cl_cache_store(device, *made, 0); /* else behind its trial */
     if (status != CLBN_SUCCESS) {
         free((*made)->key);
         free(*made);
