@@ -32,11 +32,12 @@ if(CLBN_POCL)
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_POCL} LABELS pocl TIMEOUT 1500)
   endforeach()
   # Optimizing them would take four times as long. The other suites do.
-  foreach(suite ${of_many_kernels} extents)
+  foreach(suite ${of_many_kernels})
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} LABELS pocl TIMEOUT 1500
       ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable CLBN_TEST_SHARE=3/41)
   endforeach()
-  clbn_test(NAME pocl.exact.optimized COMMAND test_exact LABELS pocl TIMEOUT 1500 ENVIRONMENT ${CLBN_POCL} CLBN_TEST_SHORT=1)
+  # In short; scripts/matrix takes each extent by every variant.
+  clbn_test(NAME pocl.extents COMMAND test_extents LABELS pocl TIMEOUT 1500 ENVIRONMENT ${CLBN_POCL} CLBN_TEST_SHORT=1)
   # A device of odd groups, in short: the trees over a group meet rows left over. scripts/matrix has it at length.
   foreach(suite device operations)
     clbn_test(NAME pocl.${suite}.groups-to-7 COMMAND test_${suite} LABELS pocl-groups TIMEOUT 600
