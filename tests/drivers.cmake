@@ -36,7 +36,7 @@ if(CLBN_POCL)
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} LABELS pocl TIMEOUT 1500
       ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable CLBN_TEST_SHARE=3/41)
   endforeach()
-  # In short; scripts/matrix takes each extent by every variant.
+  # In short; a device of the user's own, below, and Intel's in scripts/matrix, take each extent by every variant.
   clbn_test(NAME pocl.extents COMMAND test_extents LABELS pocl TIMEOUT 1500 ENVIRONMENT ${CLBN_POCL} CLBN_TEST_SHORT=1)
   # A device of odd groups, in short: the trees over a group meet rows left over. scripts/matrix has it at length.
   foreach(suite device operations)
