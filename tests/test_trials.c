@@ -204,11 +204,13 @@ END_TEST
 
 /* What compilers have been seen to do, or do under options that break arithmetic. */
 static const struct {
-    const char *what, *written, *read;
+    const char *what, *written, *read, *of; /* of: variants whose names hold that */
 } misreadings[] = {
-    {"two-sums lose their error", "const T error = ((a) - (sum - sum##_b)) + ((b)-sum##_b)", "const T error = (T)0"},
-    {"the mean's low part is lost", "(((x) - (k)->mean) - (k)->mean_lo)", "((x) - (k)->mean)"},
-    {"epsilon is lost", "inverse_root(var + epsilon)", "inverse_root(var)"},
+    {"two-sums lose their error", "const T error = ((a) - (sum - sum##_b)) + ((b)-sum##_b)", "const T error = (T)0", ""},
+    {"the mean's low part is lost", "(((x) - (k)->mean) - (k)->mean_lo)", "((x) - (k)->mean)", ""},
+    {"epsilon is lost", "inverse_root(var + epsilon)", "inverse_root(var)", ""},
+    {"chunks of several rows begin too early", "part->row = row * rows_each;", "part->row = row;", "split-planes"},
+    {"pieces of a row begin too early", "part->start = (k - row * pieces) * length_each;", "part->start = 0;", "split-planes"},
 };
 
 START_TEST(a_compiler_that_reads_something_else_is_found) {
@@ -219,7 +221,10 @@ START_TEST(a_compiler_that_reads_something_else_is_found) {
         misread = misreadings[_i].written, misread_as = misreadings[_i].read;
         const clbn_status status = clbn_plan_create(device, &config, &plan);
         be_lucky();
-        must_refuse(status, CLBN_ERROR_UNSUPPORTED, "wrong results", misreadings[_i].what);
+        if (strstr(clbn_variant_name(k), misreadings[_i].of))
+            must_refuse(status, CLBN_ERROR_UNSUPPORTED, "wrong results", misreadings[_i].what);
+        else
+            clbn_plan_destroy(plan);
     }
     clbn_device_destroy(device);
 }
