@@ -25,7 +25,8 @@ add_library(clbn::clbn ALIAS clbn)
 
 # Results must not depend on the compiler's taste: no contraction to fused multiply-adds. The loops of the CPU path are
 # compiled once more for wider vectors, and chosen when the library runs.
-target_compile_options(clbn PRIVATE -ffp-contract=off)
+target_compile_options(clbn PRIVATE -ffp-contract=off -fno-math-errno)
+set_property(SOURCE src/cpu/channel.c APPEND PROPERTY COMPILE_OPTIONS -O3)
 set_property(SOURCE src/cpu/loops_portable.c APPEND PROPERTY COMPILE_OPTIONS -O3 -Wno-psabi)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64|i[3-6]86)$")
   set_property(SOURCE src/cpu/loops_avx2.c APPEND PROPERTY COMPILE_OPTIONS -O3 -Wno-psabi -mavx2)

@@ -136,50 +136,45 @@ static void list_steps(cpu_call *call) {
     }
 }
 
+static void prepare(const void *context, size_t range) {
+    const cpu_call *call = context;
+    const size_t first = range * CLBN_CPU_RANGE;
+    clbn_cpu_channels_prepare(call, first, clbn_min(call->plan->shape.channels - first, CLBN_CPU_RANGE));
+}
+
 static clbn_status perform(const clbn_plan *plan, const clbn_run *run) {
     const cpu_plan *state = plan->state;
     const size_t channels = plan->shape.channels, pitch = channels * clbn_max(state->lanes, 1) + CLBN_CPU_LANES;
     cpu_call call = {.plan = plan, .state = state, .run = run};
     if (clbn_has(run, CLBN_PARTS)) call.parts_count = (double)clbn_cpu_parts_count(run);
     if (clbn_has(run, CLBN_PARTS) && call.parts_count == 0 && run->operation == CLBN_FORWARD) return CLBN_SUCCESS;
-    double *room = calloc(FIELD_COUNT * pitch, sizeof *room);
-    call.statistics = calloc(channels, sizeof *call.statistics);
+    double *room = calloc((FIELD_COUNT + 2) * pitch, sizeof *room);
     clbn_status status = CLBN_SUCCESS;
-    if (room == NULL || call.statistics == NULL) {
-        status = clbn_tell(plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, 0, "no host memory for %zu channels", channels);
-        goto out;
-    }
+    CHECK(room != NULL, plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for %zu channels", channels);
+    call.var = room + (size_t)FIELD_COUNT * pitch;
+    call.inv_std = call.var + pitch;
     for (int f = 0; f < FIELD_COUNT; f++) call.fields[f] = room + (size_t)f * pitch;
     for (int t = 0; t < CLBN_TENSOR_COUNT; t++) call.tensors[t] = clbn_cpu_tensor(&call, (clbn_slot)t);
     if (clbn_has(run, CLBN_MASK)) call.mask = (unsigned char *)run->buffers[CLBN_MASK].host + run->buffers[CLBN_MASK].offset;
     call.sums_of_x = run->statistics == CLBN_OF_BATCH || clbn_has(run, CLBN_DGAMMA);
     if (plan->shape.elements) list_steps(&call);
-#pragma omp parallel for schedule(static) if (channels > CLBN_CPU_ALONE / 16)
-    for (size_t c = 0; c < channels; c++) clbn_cpu_channel_prepare(&call, c);
+    clbn_cpu_each(clbn_ceil_div(channels, CLBN_CPU_RANGE), channels > CLBN_CPU_ALONE / 16, prepare, &call);
     if (clbn_has(run, CLBN_COUNT)) clbn_cpu_count_write(run, plan->shape.count);
     if (call.step_count) status = clbn_cpu_perform(&call);
-out:
-    free(call.statistics);
     free(room);
     return status;
 }
 
 static clbn_status merge(const clbn_plan *plan, const clbn_run *run) {
     const cpu_step step = run->operation == CLBN_MOMENTS_MERGE ? STEP_MOMENTS : STEP_SUMS;
-    const uint64_t count = clbn_cpu_parts_count(run);
     for (size_t c = 0; c < plan->shape.channels; c++) {
         const cpu_partial total = clbn_cpu_parts_merge(plan, run, step, c);
-        clbn_cpu_part_write(plan, run, step, c, &total);
+        double sums[4];
+        for (int k = 0; k < 4; k++) sums[k] = clbn_cpu_partial_sum(step, &total, k);
+        const cpu_totals totals = {0, {&sums[0], &sums[1], &sums[2], &sums[3]}};
+        clbn_cpu_parts_write(plan, run, c, 1, &totals);
     }
-    clbn_cpu_count_write(run, count);
-    return CLBN_SUCCESS;
-}
-
-static clbn_status update(const clbn_plan *plan, const clbn_run *run) {
-    for (size_t c = 0; c < plan->shape.channels; c++) {
-        clbn_cpu_channel_update(plan, run, c, clbn_cpu_get(plan, run, CLBN_MEAN, c, 0), clbn_cpu_get(plan, run, CLBN_VAR, c, 0),
-                                (double)run->count);
-    }
+    clbn_cpu_count_write(run, clbn_cpu_parts_count(run));
     return CLBN_SUCCESS;
 }
 
@@ -189,7 +184,8 @@ static clbn_status run_call(const clbn_plan *plan, const clbn_run *run) {
     case CLBN_BACKWARD_MERGE:
         return merge(plan, run);
     case CLBN_UPDATE_RUNNING:
-        return update(plan, run);
+        clbn_cpu_channels_update(plan, run);
+        return CLBN_SUCCESS;
     default:
         return perform(plan, run);
     }

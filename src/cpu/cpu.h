@@ -57,15 +57,16 @@ typedef enum cpu_field {
     FIELD_COUNT
 } cpu_field;
 
-/* The statistics of a channel that a call works with. */
-typedef struct cpu_statistics {
-    double mean, lo, var, inv_std;
-} cpu_statistics;
-
 typedef union cpu_partial {
     clbn_cpu_moments moments;
     clbn_cpu_sums sums;
 } cpu_partial;
+
+/* The same of some channels: of moments mean, lo, m2, m2_lo, of sums sum, sum_lo, product, product_lo. count: values a channel. */
+typedef struct cpu_totals {
+    double count;
+    const double *of[4];
+} cpu_totals;
 
 typedef struct cpu_call {
     const clbn_plan *plan;
@@ -76,7 +77,7 @@ typedef struct cpu_call {
     cpu_step steps[STEPS_MOST];
     int step_count;
     double *fields[FIELD_COUNT];
-    cpu_statistics *statistics; /* of each channel */
+    double *var, *inv_std;      /* of each channel */
     double parts_count;         /* values a channel behind the parts */
     bool sums_of_x;             /* do backward's sums look at x? */
 } cpu_call;
@@ -133,49 +134,28 @@ void clbn_cpu_planes_in_order(const cpu_call *call, cpu_step step);
 /* Does a step stay on floats? */
 bool clbn_cpu_stays_float(const cpu_call *call, cpu_step step);
 
-/* channel.c */
-/* Channel c's constants, where its statistics are known before any step. */
-void clbn_cpu_channel_prepare(const cpu_call *call, size_t c);
-/* What follows from channel c's moments or sums. */
-void clbn_cpu_channel_finish(const cpu_call *call, cpu_step step, size_t c, const cpu_partial *total);
-/* The update of its running statistics; var the biased one, of count values. */
-void clbn_cpu_channel_update(const clbn_plan *plan, const clbn_run *run, size_t c, double mean, double var, double count);
-
-/* Arrays of reals, whose type is the plan's, as doubles: a handful a channel, and so inline. */
-/* Entry i, or absent where there is no such array. */
-static inline double clbn_cpu_get(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, size_t i, double absent) {
-    const clbn_buffer *buffer = &run->buffers[slot];
-    if (buffer->kind == CLBN_BUFFER_ABSENT) return absent;
-    const size_t at = buffer->offset + i;
-    return plan->real_type == CLBN_F64 ? ((const double *)buffer->host)[at] : (double)((const float *)buffer->host)[at];
-}
-/* Nothing where there is no such array. */
-static inline void clbn_cpu_set(const clbn_plan *plan, const clbn_run *run, clbn_slot slot, size_t i, double value) {
-    const clbn_buffer *buffer = &run->buffers[slot];
-    if (buffer->kind == CLBN_BUFFER_ABSENT) return;
-    const size_t at = buffer->offset + i;
-    if (plan->real_type == CLBN_F64)
-        ((double *)buffer->host)[at] = value;
-    else
-        ((float *)buffer->host)[at] = (float)value;
-}
-/* What stays of a value in such an array, and what is left then of value + lo. */
-static inline double clbn_cpu_round(const clbn_plan *plan, double value) {
-    return plan->real_type == CLBN_F64 ? value : (double)(float)value;
-}
-static inline double clbn_cpu_rest(const clbn_plan *plan, double value, double lo) {
-    const double rounded = clbn_cpu_round(plan, value);
-    return isfinite(rounded) ? clbn_cpu_round(plan, (value - rounded) + lo) : 0;
-}
+/* channel.c: a range of channels, which is cut to size there. */
+enum { CLBN_CPU_RANGE = 64 };
+/* Constants, where statistics are known before any step. */
+void clbn_cpu_channels_prepare(const cpu_call *call, size_t first, size_t count);
+/* What follows from moments or sums. */
+void clbn_cpu_channels_finish(const cpu_call *call, cpu_step step, size_t first, size_t count, const cpu_totals *totals);
+/* clbn_update_running. */
+void clbn_cpu_channels_update(const clbn_plan *plan, const clbn_run *run);
 
 /* parts.c */
 cpu_partial clbn_cpu_merge_partial(cpu_step step, cpu_partial a, cpu_partial b);
 uint64_t clbn_cpu_parts_count(const clbn_run *run);
 cpu_partial clbn_cpu_parts_merge(const clbn_plan *plan, const clbn_run *run, cpu_step step, size_t c);
-void clbn_cpu_part_write(const clbn_plan *plan, const clbn_run *run, cpu_step step, size_t c, const cpu_partial *total);
+/* The k-th of a partial's four sums: see cpu_totals. */
+double clbn_cpu_partial_sum(cpu_step step, const cpu_partial *partial, int k);
+void clbn_cpu_parts_write(const clbn_plan *plan, const clbn_run *run, size_t first, size_t count, const cpu_totals *totals);
 void clbn_cpu_count_write(const clbn_run *run, uint64_t count);
 
 /* schedule.c */
+typedef void (*cpu_task)(const void *context, size_t task);
+/* Does tasks tasks, on all threads or on this one alone. */
+void clbn_cpu_each(size_t tasks, bool together, cpu_task task, const void *context);
 clbn_status clbn_cpu_perform(cpu_call *call);
 
 #endif
