@@ -77,11 +77,8 @@ static void rest(const range *of, const double *value, const double *lo, double 
 
 static void inverse_deviation(const range *of, const double *var, double *inv_std) {
     const bool inside = of->plan->epsilon_rule == CLBN_EPSILON_INSIDE;
-    const double before = inside ? of->plan->epsilon : 0, behind = inside ? 0 : of->plan->epsilon;
-    for (size_t i = 0; i < of->count; i++) {
-        const double deviation = sqrt(var[i] + before) + behind, inverse = 1 / deviation;
-        inv_std[i] = deviation == 0 ? 0 : inverse;
-    }
+    const cpu_plan *state = of->plan->state;
+    state->loops->inverse_deviation(of->count, var, inside ? of->plan->epsilon : 0, inside ? 0 : of->plan->epsilon, inv_std);
 }
 
 static void statistics_of(const range *of, const double *mean, const double *lo, const double *var, statistics *s) {
@@ -178,10 +175,10 @@ static void update(const range *of, const double *mean, const double *var, doubl
 /* ----------------------------------------------------------------------------------------------------------- constants */
 
 static void set_field(const cpu_call *call, const range *of, cpu_field field, const double *values) {
-    const size_t lanes = call->state->lanes;
-    double *to = call->fields[field] + of->first * lanes;
-    if (lanes == 1) {
-        memcpy(to, values, of->count * sizeof *to);
+    const size_t lanes = call->state->lanes, step = call->state->lane_step;
+    double *to = call->fields[field] + clbn_cpu_column(call->state, of->first);
+    if (lanes == 1 || step > 1) { /* channels are neighbours */
+        for (size_t l = 0; l < lanes; l++) memcpy(to + l * step, values, of->count * sizeof *to);
         return;
     }
     for (size_t i = 0; i < of->count; i++) {

@@ -8,6 +8,7 @@
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ------------------------------------------------------------------------------------------------------------- device */
@@ -98,6 +99,13 @@ static clbn_status check_buffer(const clbn_plan *plan, const char *name, clbn_bu
 
 /* -------------------------------------------------------------------------------------------------------------- a call */
 
+double *clbn_cpu_room(size_t doubles) {
+    const size_t bytes = clbn_round_up(doubles * sizeof(double), 64);
+    double *room = aligned_alloc(64, bytes);
+    if (room) memset(room, 0, bytes);
+    return room;
+}
+
 static bool any(const clbn_run *run, clbn_slot a, clbn_slot b) {
     return clbn_has(run, a) || clbn_has(run, b);
 }
@@ -144,11 +152,11 @@ static void prepare(const void *context, size_t range) {
 
 static clbn_status perform(const clbn_plan *plan, const clbn_run *run) {
     const cpu_plan *state = plan->state;
-    const size_t channels = plan->shape.channels, pitch = channels * clbn_max(state->lanes, 1) + CLBN_CPU_LANES;
+    const size_t channels = plan->shape.channels, pitch = clbn_round_up(channels * state->lanes, CLBN_CPU_LANES) + CLBN_CPU_LANES;
     cpu_call call = {.plan = plan, .state = state, .run = run};
     if (clbn_has(run, CLBN_PARTS)) call.parts_count = (double)clbn_cpu_parts_count(run);
     if (clbn_has(run, CLBN_PARTS) && call.parts_count == 0 && run->operation == CLBN_FORWARD) return CLBN_SUCCESS;
-    double *room = calloc((FIELD_COUNT + 2) * pitch, sizeof *room);
+    double *room = clbn_cpu_room((FIELD_COUNT + 2) * pitch);
     clbn_status status = CLBN_SUCCESS;
     CHECK(room != NULL, plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for %zu channels", channels);
     call.var = room + (size_t)FIELD_COUNT * pitch;

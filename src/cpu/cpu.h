@@ -25,7 +25,7 @@ typedef struct cpu_plan {
     size_t chunks;             /* a channel's (planes), or of all rows (columns) */
     size_t runs, pieces;       /* planes: a chunk is runs planes, or one of pieces parts of a plane */
     size_t width, rows, tiles; /* columns: row length, rows a chunk, tiles a row */
-    size_t lanes;              /* constants a channel has: columns: inner; planes: 1 */
+    size_t lanes, lane_step;   /* columns: how many a channel has, and how far they are apart; planes: 1 */
     size_t mask_pitch;         /* bytes: planes: a channel's; columns: a row's, or 0 where rows follow each other bit by bit */
     clbn_cpu_activation activation;
     bool stream; /* do outputs leave the caches anyway? */
@@ -45,7 +45,7 @@ typedef struct cpu_tensor {
     bool stream; /* store past the caches */
 } cpu_tensor;
 
-/* Constants of the affine step and of the gradient, each an array with lanes entries a channel: see clbn_cpu_block. */
+/* Constants of the affine step and of the gradient, each an array with an entry a column, or a channel: see clbn_cpu_block. */
 typedef enum cpu_field {
     FIELD_MEAN,
     FIELD_LO,
@@ -77,9 +77,9 @@ typedef struct cpu_call {
     cpu_step steps[STEPS_MOST];
     int step_count;
     double *fields[FIELD_COUNT];
-    double *var, *inv_std;      /* of each channel */
-    double parts_count;         /* values a channel behind the parts */
-    bool sums_of_x;             /* do backward's sums look at x? */
+    double *var, *inv_std; /* of each channel */
+    double parts_count;    /* values a channel behind the parts */
+    bool sums_of_x;        /* do backward's sums look at x? */
 } cpu_call;
 
 /* Part of a chunk: runs pieces of length values, from place j of row o on, a row being channels * inner places. */
@@ -96,6 +96,13 @@ size_t clbn_cpu_mask_start(const cpu_plan *state, size_t c, size_t k);
 /* Chunk k of channel c; chunk k's rows in tile t. */
 cpu_piece clbn_cpu_plane_piece(const cpu_plan *state, size_t c, size_t k);
 cpu_piece clbn_cpu_column_piece(const cpu_plan *state, size_t k, size_t t);
+
+/* The first column of a channel. */
+static inline size_t clbn_cpu_column(const cpu_plan *state, size_t c) {
+    return state->lane_step == 1 ? c * state->lanes : c;
+}
+/* Zeroed, aligned to a cache's line; NULL where there is no memory. */
+double *clbn_cpu_room(size_t doubles);
 
 /* tensor.c */
 cpu_tensor clbn_cpu_tensor(const cpu_call *call, clbn_slot slot);

@@ -8,6 +8,8 @@
 enum { CHUNK = 65536, TILE = CLBN_CPU_MOST_COLUMNS, LEAST_ROWS = 64 };
 /* Planes shorter than this are columns, if there are enough rows of them. */
 enum { SHORT_PLANE = 16 };
+/* Rows narrower than NARROW are seen as fewer of up to WIDE columns, and at least FOLDED_ROWS of them. */
+enum { NARROW = 64, WIDE = 256, FOLDED_ROWS = 8 };
 
 /* ------------------------------------------------------------------------------------------------------------ reorder */
 
@@ -50,6 +52,23 @@ static void reorder(const clbn_plan *plan, cpu_plan *state) {
     }
 }
 
+static bool rows_follow_on(const clbn_shape *s, const clbn_view *v) {
+    return v->outer == s->channels * v->channel;
+}
+
+/* Several narrow rows become one, a channel several columns of it: a power of two that divides the rows. */
+static void fold_rows(const clbn_plan *plan, cpu_plan *state) {
+    clbn_shape *s = &state->shape;
+    if (s->inner != 1 || s->channels >= NARROW || !all_views(plan, state, rows_follow_on)) return;
+    size_t fold = 1;
+    while (2 * fold * s->channels <= WIDE && s->outer % (2 * fold) == 0 && s->outer / (2 * fold) >= FOLDED_ROWS) fold *= 2;
+    if (fold == 1) return;
+    state->lanes = fold;
+    state->lane_step = s->channels;
+    *s = (clbn_shape){s->outer / fold, s->channels * fold, 1, s->elements, s->count};
+    for (int t = 0; t < CLBN_TENSOR_COUNT; t++) state->views[t].outer *= fold;
+}
+
 /* ---------------------------------------------------------------------------------------------------------------- cut */
 
 static bool is_dense(const clbn_shape *s, const clbn_view *v) {
@@ -69,10 +88,12 @@ void clbn_cpu_cut(const clbn_plan *plan, cpu_plan *state) {
     *s = plan->shape;
     for (int t = 0; t < CLBN_TENSOR_COUNT; t++) state->views[t] = plan->views[t];
     reorder(plan, state);
-    for (int t = 0; t < CLBN_TENSOR_COUNT; t++) state->dense[t] = is_dense(s, &state->views[t]);
     state->columns = s->inner == 1 || (s->inner < SHORT_PLANE && s->outer >= SHORT_PLANE);
+    state->lanes = state->columns ? clbn_max(s->inner, 1) : 1;
+    state->lane_step = 1;
+    if (s->elements) fold_rows(plan, state);
+    for (int t = 0; t < CLBN_TENSOR_COUNT; t++) state->dense[t] = is_dense(s, &state->views[t]);
     if (s->elements == 0) return;
-    state->lanes = state->columns ? s->inner : 1;
     if (state->columns) {
         state->width = s->channels * s->inner;
         state->rows = clbn_round_up(clbn_max(CHUNK / state->width, LEAST_ROWS), 16);

@@ -78,6 +78,9 @@ typedef struct clbn_cpu_loops {
     void (*columns_gradient)(const float *x, const float *dy, float *dx, size_t rows, size_t stride, size_t columns,
                              const clbn_cpu_block *b, const clbn_cpu_activation *a, bool stream);
 
+    /* 1 / (sqrt(var + before) + behind), 0 for 0, of any count values. */
+    void (*inverse_deviation)(size_t count, const double *var, double before, double behind, double *inverse);
+
     /* Storage, by clbn_dtype. fetch may write up to lanes - 1 doubles more than count, and asks ahead for what lies at next; put may
      * read as many more; after puts that stream, stream_end. */
     void (*fetch[5])(const void *from, size_t stride, size_t count, double *to, const void *next);

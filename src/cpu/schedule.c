@@ -79,7 +79,8 @@ static clbn_status planes_by_chunk(const cpu_call *call) {
     pass p = {.call = call};
     if (call->step_count > 0 && is_sum(call->steps[0])) {
         p.partials = malloc(tasks * sizeof *p.partials);
-        CHECK(p.partials != NULL, call->plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for %zu partial sums", tasks);
+        CHECK(p.partials != NULL, call->plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for %zu partial sums",
+              tasks);
     }
     for (int s = 0; s < call->step_count; s++) {
         p.step = call->steps[s];
@@ -132,25 +133,41 @@ static void merge_tile(const void *context, size_t t) {
     }
 }
 
-/* A range of channels is finished; of one that has several columns they are merged before. */
+/* Of folded rows (see cut.c) the second half of the columns into the first, until each channel has one. */
+static void merge_folds(const pass *p) {
+    const cpu_plan *state = p->call->state;
+    double count = (double)state->shape.outer;
+    for (size_t width = state->width / 2; width >= state->lane_step; width /= 2, count *= 2) {
+        double *into[4], *from[4];
+        sums_at(p, 0, 0, into);
+        sums_at(p, 0, width, from);
+        if (p->step == STEP_MOMENTS)
+            state->loops->merge_moments(width, count, into, count, from);
+        else
+            state->loops->merge_sums(width, into, from);
+    }
+}
+
+/* A range of channels is finished; of one that has several columns side by side they are merged before. */
 static void finish_columns(const void *context, size_t range) {
     const pass *p = context;
     const cpu_plan *state = p->call->state;
-    const size_t first = range * CLBN_CPU_RANGE, count = clbn_min(state->shape.channels - first, CLBN_CPU_RANGE);
+    const size_t first = range * CLBN_CPU_RANGE, count = clbn_min(p->call->plan->shape.channels - first, CLBN_CPU_RANGE);
+    const size_t lanes = state->lane_step == 1 ? state->lanes : 1;
     double *at[4], merged[4][CLBN_CPU_RANGE];
-    const double rows = (double)state->shape.outer, lanes = (double)state->lanes;
-    sums_at(p, 0, first * state->lanes, at);
-    cpu_totals totals = {rows * lanes, {at[0], at[1], at[2], at[3]}};
-    for (size_t c = 0; c < count && state->lanes > 1; c++) {
+    sums_at(p, 0, clbn_cpu_column(state, first), at);
+    cpu_totals totals = {(double)p->call->plan->shape.count, {at[0], at[1], at[2], at[3]}};
+    for (size_t c = 0; c < count && lanes > 1; c++) {
         cpu_partial total = {{0}}, partial;
-        for (size_t j = c * state->lanes; j < (c + 1) * state->lanes; j++) {
+        for (size_t j = c * lanes; j < (c + 1) * lanes; j++) {
             partial.sums = (clbn_cpu_sums){at[0][j], at[1][j], at[2][j], at[3][j]};
-            if (p->step == STEP_MOMENTS) partial.moments = (clbn_cpu_moments){rows, at[0][j], at[1][j], at[2][j], at[3][j]};
+            if (p->step == STEP_MOMENTS)
+                partial.moments = (clbn_cpu_moments){(double)state->shape.outer, at[0][j], at[1][j], at[2][j], at[3][j]};
             total = clbn_cpu_merge_partial(p->step, total, partial);
         }
         for (int k = 0; k < 4; k++) merged[k][c] = clbn_cpu_partial_sum(p->step, &total, k);
     }
-    for (int k = 0; k < 4 && state->lanes > 1; k++) totals.of[k] = merged[k];
+    for (int k = 0; k < 4 && lanes > 1; k++) totals.of[k] = merged[k];
     clbn_cpu_channels_finish(p->call, p->step, first, count, &totals);
 }
 
@@ -166,7 +183,7 @@ static clbn_status columns(const cpu_call *call) {
     const cpu_plan *state = call->state;
     pass p = {.call = call, .pitch = clbn_round_up(state->width, CLBN_CPU_LANES)};
     if (call->step_count > 0 && is_sum(call->steps[0])) {
-        p.sums = malloc(state->chunks * 4 * p.pitch * sizeof *p.sums);
+        p.sums = aligned_alloc(64, state->chunks * 4 * p.pitch * sizeof *p.sums);
         CHECK(p.sums != NULL, call->plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for %zu partial sums",
               state->chunks * p.pitch);
     }
@@ -175,8 +192,9 @@ static clbn_status columns(const cpu_call *call) {
         if (is_sum(p.step)) {
             each(&p, state->chunks * state->tiles, reduce_tile);
             if (state->chunks > 1) each(&p, state->tiles, merge_tile);
-            clbn_cpu_each(clbn_ceil_div(state->shape.channels, CLBN_CPU_RANGE), state->width > CLBN_CPU_ALONE / 16, finish_columns,
-                          &p);
+            if (state->lane_step > 1) merge_folds(&p);
+            clbn_cpu_each(clbn_ceil_div(call->plan->shape.channels, CLBN_CPU_RANGE), state->width > CLBN_CPU_ALONE / 16,
+                          finish_columns, &p);
         } else
             each(&p, state->chunks * state->tiles, apply_tile);
     }
