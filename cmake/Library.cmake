@@ -29,7 +29,7 @@ target_compile_options(clbn PRIVATE -ffp-contract=off -fno-math-errno)
 set_property(SOURCE src/cpu/channel.c APPEND PROPERTY COMPILE_OPTIONS -O3)
 set_property(SOURCE src/cpu/loops_portable.c APPEND PROPERTY COMPILE_OPTIONS -O3 -Wno-psabi)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64|i[3-6]86)$")
-  set_property(SOURCE src/cpu/loops_avx2.c APPEND PROPERTY COMPILE_OPTIONS -O3 -Wno-psabi -mavx2)
+  set_property(SOURCE src/cpu/loops_avx2.c APPEND PROPERTY COMPILE_OPTIONS -O3 -Wno-psabi -mavx2 -mfma)
   set_property(SOURCE src/cpu/loops_avx512.c APPEND PROPERTY COMPILE_OPTIONS
     -O3 -Wno-psabi -mavx512f -mprefer-vector-width=512)
 endif()

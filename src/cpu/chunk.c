@@ -112,15 +112,17 @@ static void plane_floats(const cpu_call *call, cpu_step step, size_t c, const cp
     const clbn_cpu_loops *loops = call->state->loops;
     const float *x = floats_of(call, CLBN_X, piece);
     const clbn_cpu_slopes k = slopes_of(call, c);
+    const clbn_shape *s = &call->state->shape;
+    const size_t next = call->ask_next && c + 1 < s->channels ? s->inner : 0;
     if (step == STEP_FORWARD && activation_of(call))
         loops->planes_activate(x, floats_of(call, CLBN_Y, piece), piece->runs, stride, piece->length, &k, activation_of(call),
-                               call->tensors[CLBN_Y].stream);
+                               next, call->tensors[CLBN_Y].stream);
     else if (step == STEP_FORWARD)
         loops->planes_apply(x, floats_of(call, CLBN_Y, piece), piece->runs, stride, piece->length,
-                            (clbn_cpu_constants){k.mean, k.scale, k.beta}, call->tensors[CLBN_Y].stream);
+                            (clbn_cpu_constants){k.mean, k.scale, k.beta}, next, call->tensors[CLBN_Y].stream);
     else
         loops->planes_gradient(x, floats_of(call, CLBN_DY, piece), floats_of(call, CLBN_DX, piece), piece->runs, stride,
-                               piece->length, &k, activation_of(call), call->tensors[CLBN_DX].stream);
+                               piece->length, &k, activation_of(call), next, call->tensors[CLBN_DX].stream);
 }
 
 void clbn_cpu_plane_apply(const cpu_call *call, cpu_step step, size_t c, size_t k) {

@@ -16,7 +16,8 @@
 static const clbn_cpu_loops *best_loops(bool portable) {
 #if defined(__x86_64__) || defined(__i386__)
     if (!portable && clbn_cpu_loops_avx512 && __builtin_cpu_supports("avx512f")) return clbn_cpu_loops_avx512;
-    if (!portable && clbn_cpu_loops_avx2 && __builtin_cpu_supports("avx2")) return clbn_cpu_loops_avx2;
+    if (!portable && clbn_cpu_loops_avx2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return clbn_cpu_loops_avx2;
 #endif
     (void)portable;
     return &clbn_cpu_loops_portable;

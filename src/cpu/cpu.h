@@ -80,6 +80,7 @@ typedef struct cpu_call {
     double *var, *inv_std; /* of each channel */
     double parts_count;    /* values a channel behind the parts */
     bool sums_of_x;        /* do backward's sums look at x? */
+    bool ask_next;         /* does the last step of a channel ask for the next channel's values? */
 } cpu_call;
 
 /* Part of a chunk: runs pieces of length values, from place j of row o on, a row being channels * inner places. */

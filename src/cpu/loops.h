@@ -2,7 +2,7 @@
  *
  * The inner loops of the CPU path, compiled once for every instruction set that is worth it from one source: floats.inc and
  * gradients.inc work on float arrays in place, storage.inc brings values of any type to doubles and back, blocks.inc works on such doubles.
- * Each does the same operations in the same order, so all give the same bits.
+ * Each does the same operations in the same order; only those for AVX2 and AVX-512 fuse multiply-adds, the same ones both.
  */
 #ifndef CLBN_CPU_LOOPS_H
 #define CLBN_CPU_LOOPS_H
@@ -59,13 +59,14 @@ typedef struct clbn_cpu_loops {
     clbn_cpu_moments (*planes_moments)(const float *x, size_t runs, size_t stride, size_t length);
     /* Moments of each of columns adjacent columns, at most CLBN_CPU_MOST_COLUMNS, over rows rows, stride values apart. */
     void (*columns_moments)(const float *x, size_t rows, size_t stride, size_t columns, double *mean, double *m2);
-    /* stream: store past the caches. */
-    void (*planes_apply)(const float *x, float *y, size_t runs, size_t stride, size_t length, clbn_cpu_constants k, bool stream);
+    /* stream: store past the caches. next: how far on lies what is read after this, and asked for now; 0: nothing. */
+    void (*planes_apply)(const float *x, float *y, size_t runs, size_t stride, size_t length, clbn_cpu_constants k, size_t next,
+                         bool stream);
     void (*columns_apply)(const float *x, float *y, size_t rows, size_t stride, size_t columns, const double *mean,
                           const double *scale, const double *beta, bool stream);
     /* The same through an activation with kinks. Of a block only the constants matter here. */
     void (*planes_activate)(const float *x, float *y, size_t runs, size_t stride, size_t length, const clbn_cpu_slopes *k,
-                            const clbn_cpu_activation *a, bool stream);
+                            const clbn_cpu_activation *a, size_t next, bool stream);
     void (*columns_activate)(const float *x, float *y, size_t rows, size_t stride, size_t columns, const clbn_cpu_block *b,
                              const clbn_cpu_activation *a, bool stream);
     /* Sums of g and of g * (x - mean); those of columns are added to. a is NULL, or an activation with kinks. */
@@ -74,7 +75,7 @@ typedef struct clbn_cpu_loops {
     void (*columns_sums)(const float *x, const float *dy, size_t rows, size_t stride, size_t columns, const clbn_cpu_block *b,
                          const clbn_cpu_activation *a, double *sum, double *product);
     void (*planes_gradient)(const float *x, const float *dy, float *dx, size_t runs, size_t stride, size_t length,
-                            const clbn_cpu_slopes *k, const clbn_cpu_activation *a, bool stream);
+                            const clbn_cpu_slopes *k, const clbn_cpu_activation *a, size_t next, bool stream);
     void (*columns_gradient)(const float *x, const float *dy, float *dx, size_t rows, size_t stride, size_t columns,
                              const clbn_cpu_block *b, const clbn_cpu_activation *a, bool stream);
 

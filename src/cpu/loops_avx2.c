@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The CPU loops for AVX2; compiled with its flags, used only where the processor has it.
+ * The CPU loops for AVX2 and FMA; compiled with their flags, used only where the processor has them.
  */
 #include "loops.h"
 
-#if defined(__AVX2__)
+#if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 #define STREAM(p, a, b)                         \
     do {                                        \
@@ -12,6 +12,21 @@
         _mm256_stream_ps((p) + 8, (__m256)(b)); \
     } while (0)
 #define STREAM_END _mm_sfence()
+/* Eight doubles are two registers. */
+#define HALVES(function, a, b, c)                                                                  \
+    __extension__({                                                                                \
+        const doubles a_ = (a), b_ = (b), c_ = (c);                                                \
+        __m256d ah[2], bh[2], ch[2], rh[2];                                                        \
+        doubles r_;                                                                                \
+        memcpy(ah, &a_, sizeof ah);                                                                \
+        memcpy(bh, &b_, sizeof bh);                                                                \
+        memcpy(ch, &c_, sizeof ch);                                                                \
+        for (int half = 0; half < 2; half++) rh[half] = function(ah[half], bh[half], ch[half]);    \
+        memcpy(&r_, rh, sizeof r_);                                                                \
+        r_;                                                                                        \
+    })
+#define FMA(a, b, c)  HALVES(_mm256_fmadd_pd, a, b, c)
+#define FNMA(a, b, c) HALVES(_mm256_fnmadd_pd, a, b, c)
 #include "loops.inc"
 
 static const clbn_cpu_loops loops = TABLE("avx2");

@@ -208,6 +208,7 @@ clbn_status clbn_cpu_perform(cpu_call *call) {
     if (call->state->columns) return columns(call);
     const bool alone = threads == 1 || s->elements <= CLBN_CPU_ALONE || s->channels >= 8 * threads;
     if (call->step_count == 0 || !is_sum(call->steps[0]) || !alone) return planes_by_chunk(call);
+    call->ask_next = getenv("NEXT") != NULL;
     const pass p = {.call = call};
     each(&p, s->channels, take_channel);
     return CLBN_SUCCESS;
