@@ -28,7 +28,8 @@ typedef struct cpu_plan {
     size_t lanes, lane_step;   /* columns: how many a channel has, and how far they are apart; planes: 1 */
     size_t mask_pitch;         /* bytes: planes: a channel's; columns: a row's, or 0 where rows follow each other bit by bit */
     clbn_cpu_activation activation;
-    bool stream; /* do outputs leave the caches anyway? */
+    size_t element_bytes, cache_bytes; /* the larger of x's and y's; what the last level of caches holds */
+    bool stream;                       /* do outputs leave the caches anyway? */
     bool dense[CLBN_TENSOR_COUNT];
 } cpu_plan;
 

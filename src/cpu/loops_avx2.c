@@ -13,17 +13,17 @@
     } while (0)
 #define STREAM_END _mm_sfence()
 /* Eight doubles are two registers. */
-#define HALVES(function, a, b, c)                                                                  \
-    __extension__({                                                                                \
-        const doubles a_ = (a), b_ = (b), c_ = (c);                                                \
-        __m256d ah[2], bh[2], ch[2], rh[2];                                                        \
-        doubles r_;                                                                                \
-        memcpy(ah, &a_, sizeof ah);                                                                \
-        memcpy(bh, &b_, sizeof bh);                                                                \
-        memcpy(ch, &c_, sizeof ch);                                                                \
-        for (int half = 0; half < 2; half++) rh[half] = function(ah[half], bh[half], ch[half]);    \
-        memcpy(&r_, rh, sizeof r_);                                                                \
-        r_;                                                                                        \
+#define HALVES(function, a, b, c)                                                               \
+    __extension__({                                                                             \
+        const doubles a_ = (a), b_ = (b), c_ = (c);                                             \
+        __m256d ah[2], bh[2], ch[2], rh[2];                                                     \
+        doubles r_;                                                                             \
+        memcpy(ah, &a_, sizeof ah);                                                             \
+        memcpy(bh, &b_, sizeof bh);                                                             \
+        memcpy(ch, &c_, sizeof ch);                                                             \
+        for (int half = 0; half < 2; half++) rh[half] = function(ah[half], bh[half], ch[half]); \
+        memcpy(&r_, rh, sizeof r_);                                                             \
+        r_;                                                                                     \
     })
 #define FMA(a, b, c)  HALVES(_mm256_fmadd_pd, a, b, c)
 #define FNMA(a, b, c) HALVES(_mm256_fnmadd_pd, a, b, c)

@@ -208,7 +208,8 @@ clbn_status clbn_cpu_perform(cpu_call *call) {
     if (call->state->columns) return columns(call);
     const bool alone = threads == 1 || s->elements <= CLBN_CPU_ALONE || s->channels >= 8 * threads;
     if (call->step_count == 0 || !is_sum(call->steps[0]) || !alone) return planes_by_chunk(call);
-    call->ask_next = getenv("NEXT") != NULL;
+    /* x and dy of this channel and of the next, of each thread, in half of the last cache. */
+    call->ask_next = 8 * threads * s->count * call->state->element_bytes <= call->state->cache_bytes;
     const pass p = {.call = call};
     each(&p, s->channels, take_channel);
     return CLBN_SUCCESS;
