@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { MOST_ROWS = 64 };
+enum { MOST_ROWS = 64, PATCH_ROWS = 8, PATCH_COLUMNS = 256 };
 
 static bool is_float(const cpu_call *call, clbn_slot slot) {
     return call->tensors[slot].type == CLBN_F32 && call->state->dense[slot];
@@ -238,8 +238,14 @@ static void column_floats(const cpu_call *call, cpu_step step, const cpu_piece *
 void clbn_cpu_column_apply(const cpu_call *call, cpu_step step, size_t k, size_t t) {
     const cpu_plan *state = call->state;
     const cpu_piece tile = clbn_cpu_column_piece(state, k, t);
-    if (clbn_cpu_stays_float(call, step)) {
-        column_floats(call, step, &tile);
+    if (clbn_cpu_stays_float(call, step)) { /* by patches: the constants of some columns stay in the first cache for some rows */
+        for (size_t r = 0; r < tile.runs; r += PATCH_ROWS) {
+            for (size_t c = 0; c < tile.length; c += PATCH_COLUMNS) {
+                const cpu_piece patch = {tile.o + r, clbn_min(PATCH_ROWS, tile.runs - r), tile.j + c,
+                                         clbn_min(PATCH_COLUMNS, tile.length - c)};
+                column_floats(call, step, &patch);
+            }
+        }
         return;
     }
     const size_t rows = rows_of(&tile);

@@ -70,7 +70,7 @@ static clbn_status plan_open(clbn_plan *plan, const clbn_config *config) {
     state->activation = (clbn_cpu_activation){(int)plan->activation, plan->slope, plan->low, plan->high};
     state->element_bytes = clbn_max(clbn_dtype_bytes(plan->x_type), clbn_dtype_bytes(plan->y_type));
     state->cache_bytes = last_level_cache_bytes();
-    state->stream = plan->shape.elements * state->element_bytes > state->cache_bytes / 2;
+    state->stream = plan->shape.elements * state->element_bytes > state->cache_bytes / 16 * 7;
     plan->mask_bytes = plan->mask ? clbn_cpu_mask_bytes(state) : 0;
     plan->info.variant = state->columns ? "cpu-columns" : "cpu-planes";
     plan->state = state;

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 enum {
-    CLBN_CPU_MOST_COLUMNS = 512,
+    CLBN_CPU_MOST_COLUMNS = 1024,
     CLBN_CPU_LANES = 8,
     CLBN_CPU_BLOCK = 1024,     /* doubles a block holds: some blocks fit a first-level cache */
     CLBN_CPU_BLOCK_WIDTH = 128 /* columns it is wide, at most */

@@ -171,12 +171,12 @@ static void finish_columns(const void *context, size_t range) {
     clbn_cpu_channels_finish(p->call, p->step, first, count, &totals);
 }
 
-/* From the last rows to the first: what the sums read last may still be in a cache. */
+/* Behind sums from the last rows to the first: what was read last may still be in a cache. */
 static void apply_tile(const void *context, size_t task) {
     const pass *p = context;
     const cpu_plan *state = p->call->state;
-    const size_t left = state->chunks * state->tiles - 1 - task;
-    clbn_cpu_column_apply(p->call, p->step, left / state->tiles, left % state->tiles);
+    const size_t at = is_sum(p->call->steps[0]) ? state->chunks * state->tiles - 1 - task : task;
+    clbn_cpu_column_apply(p->call, p->step, at / state->tiles, at % state->tiles);
 }
 
 static clbn_status columns(const cpu_call *call) {
