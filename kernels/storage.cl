@@ -79,7 +79,31 @@ DEFINE_BF16(bf16_bits_vec, floats, uints, AS_UINTS)
         return sign | (size >= 0x47800000u ? large : finite);                          \
     }
 DEFINE_F16(f16_value, f16_bits, float, uint, as_float, as_uint)
+
+/* Vectors where the compiler lets us at the processor's own conversions (x86): to nearest and even, the rounding they are told. */
+#if defined(__has_builtin) && defined(__AVX512F__) && VEC == 16
+#if __has_builtin(__builtin_ia32_vcvtph2ps512_mask) && __has_builtin(__builtin_ia32_vcvtps2ph512_mask)
+#define F16_VALUES(h) as_float16(__builtin_ia32_vcvtph2ps512_mask(as_short16(h), (float16)0, (ushort)0xffff, 4))
+#define F16_BITS(v)   as_ushort16(__builtin_ia32_vcvtps2ph512_mask((v), 8, (short16)0, (ushort)0xffff))
+#endif
+#elif defined(__has_builtin) && defined(__F16C__) && VEC >= 8
+#if __has_builtin(__builtin_ia32_vcvtph2ps256) && __has_builtin(__builtin_ia32_vcvtps2ph256)
+#define F16_VALUES_8(h) __builtin_ia32_vcvtph2ps256(as_short8(h))
+#define F16_BITS_8(v)   as_ushort8(__builtin_ia32_vcvtps2ph256((v), 8))
+#if VEC == 16
+#define F16_VALUES(h) ((float16)(F16_VALUES_8((h).lo), F16_VALUES_8((h).hi)))
+#define F16_BITS(v)   ((ushort16)(F16_BITS_8((v).lo), F16_BITS_8((v).hi)))
+#else
+#define F16_VALUES(h) F16_VALUES_8(h)
+#define F16_BITS(v)   F16_BITS_8(v)
+#endif
+#endif
+#endif
+#if !defined(F16_VALUES)
 DEFINE_F16(f16_value_vec, f16_bits_vec, floats, uints, AS_FLOATS, AS_UINTS)
+#define F16_VALUES(h) f16_value_vec(TO_UINTS(h))
+#define F16_BITS(v)   TO_USHORTS(f16_bits_vec(v))
+#endif
 #endif
 
 /* ------------------------------------------------------------------------------------------------------------ by type */
@@ -101,10 +125,10 @@ typedef ushort bf16_store;
 #if TAKES_HINTS
 typedef ushort f16_store;
 #define f16_LOAD(p)          ((real)f16_value(*(p)))
-#define f16_LOAD_VEC(p)      TO_VEC(f16_value_vec(TO_UINTS(FETCH(ushort, p))))
+#define f16_LOAD_VEC(p)      TO_VEC(F16_VALUES(FETCH(ushort, p)))
 #define f16_STORE(v, p)      (*(p) = (ushort)f16_bits(narrow(v)))
-#define f16_STORE_VEC(v, p)  PUT(ushort, TO_USHORTS(f16_bits_vec(narrow_vec(v))), p)
-#define f16_STREAM_VEC(v, p) STREAM(ushort, TO_USHORTS(f16_bits_vec(narrow_vec(v))), p)
+#define f16_STORE_VEC(v, p)  PUT(ushort, F16_BITS(narrow_vec(v)), p)
+#define f16_STREAM_VEC(v, p) STREAM(ushort, F16_BITS(narrow_vec(v)), p)
 #else
 typedef half f16_store;
 #define f16_LOAD(p)          ((real)vload_half(0, (p)))
