@@ -5,6 +5,7 @@ The operations are called below torch.nn, so that no graph is kept: they do what
 """
 import mmap
 import os
+import re
 import sys
 import time
 
@@ -86,7 +87,8 @@ def answer(unit, words):
 def main():
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())))
     talk = os.fdopen(os.dup(1), "w", buffering=1)
-    print("hello torch PyTorch", torch.__version__, file=talk)
+    kernels = re.search(r"CPU capability usage: (\w+)", torch.__config__.show())
+    print("hello torch PyTorch", torch.__version__, "(%s kernels)" % kernels.group(1) if kernels else "", file=talk)
     unit = None
     with torch.inference_mode():
         for line in sys.stdin:
