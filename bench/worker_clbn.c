@@ -95,8 +95,10 @@ int main(int argc, char **argv) {
     w.name = strcmp(argv[1], "cpu") == 0 ? "clbn-cpu" : "clbn-pocl";
     state.session.log.quiet = 1;
     TRY(session_open(&state.session, argv[1]));
-    snprintf(w.what, sizeof w.what, "clbn %d.%d.%d, %s (%s)", CLBN_VERSION_MAJOR, CLBN_VERSION_MINOR, CLBN_VERSION_PATCH,
-             state.session.info.device, state.session.info.platform);
+    const clbn_device_info *info = &state.session.info;
+    snprintf(w.what, sizeof w.what, "clbn %d.%d.%d on %s, %u %s%s", CLBN_VERSION_MAJOR, CLBN_VERSION_MINOR, CLBN_VERSION_PATCH,
+             info->device, info->compute_units, info->kind == CLBN_DEVICE_CPU_PATH ? "threads" : "units, driver ",
+             info->kind == CLBN_DEVICE_CPU_PATH ? "" : info->driver);
     make_one_line(w.what);
     int status = worker_serve(&w);
     close_unit(&w);
