@@ -2,7 +2,7 @@
  *
  * peers --seconds T --units FILE --out FOLDER COMMAND...: compare the contenders that the commands start. The first is the judge
  * of the others' outputs. FILE has a unit a line, "training 32 64 56 56" or "training 64 200". FOLDER gets samples.csv,
- * checks.csv and about.csv. scripts/peers calls it.
+ * checks.csv and about.csv. Exit status 1 where outputs differ or a contender was lost on the way. scripts/peers calls it.
  */
 #include "peers.h"
 
@@ -72,7 +72,10 @@ int main(int argc, char **argv) {
     c.checks = create(folder, "checks.csv", "shape,op,layout,worker,way,differs");
     int done = c.shared >= 0 && list && about && c.samples && c.checks;
     if (done) done = start_all(&c, argv + at, argc - at, about) == 0 && compare_all(&c, list) == 0;
-    for (unsigned i = 0; i < c.process_count; i++) process_end(&c.processes[i]);
+    for (unsigned i = 0; i < c.process_count; i++) {
+        if (c.processes[i].lost) done = 0;
+        process_end(&c.processes[i]);
+    }
     FILE *files[] = {list, about, c.samples, c.checks};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (files[i] && fclose(files[i]) != 0) done = 0;
