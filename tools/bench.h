@@ -15,6 +15,8 @@ typedef struct bench_target {
     const char *names[BENCH_MAX_WAYS];
     /* Do it so many times, and wait for the end; a way that fails says so. */
     int (*run)(struct bench_target *target, unsigned way, size_t calls);
+    /* What a buffer of bench_make holds now. */
+    int (*read)(struct bench_target *target, int buffer, void *to);
     void (*close)(struct bench_target *target);
     const clbn_plan *plan;
     bench_op op;

@@ -103,6 +103,12 @@ static int run_cpu(bench_target *target, unsigned way, size_t calls) {
     return EXIT_DONE;
 }
 
+static int read_cpu(bench_target *target, int buffer, void *to) {
+    const cpu_state *state = target->state;
+    memcpy(to, state->arrays[buffer].data, bench_bytes(&state->arrays[buffer]));
+    return EXIT_DONE;
+}
+
 static void close_cpu(bench_target *target) {
     cpu_state *state = target->state;
     for (int i = 0; i < BENCH_BUFFERS; i++) array_free(&state->arrays[i]);
@@ -126,6 +132,7 @@ int bench_open_cpu(bench_target *target) {
     if (!state) return fail_run("%s: no memory", target->what);
     target->state = state;
     target->run = run_cpu;
+    target->read = read_cpu;
     target->close = close_cpu;
     target->ways = count_ways();
     memcpy(target->names, names, sizeof names);

@@ -94,6 +94,14 @@ static int run_opencl(bench_target *target, unsigned way, size_t calls) {
     return check_cl(target, error, target->names[way]);
 }
 
+static int read_opencl(bench_target *target, int buffer, void *to) {
+    opencl_state *state = target->state;
+    size_t bytes = 0;
+    cl_int error = clGetMemObjectInfo(state->mems[buffer], CL_MEM_SIZE, sizeof bytes, &bytes, NULL);
+    if (error == CL_SUCCESS) error = clEnqueueReadBuffer(state->queue, state->mems[buffer], CL_TRUE, 0, bytes, to, 0, NULL, NULL);
+    return check_cl(target, error, "reading a buffer");
+}
+
 static void close_opencl(bench_target *target) {
     opencl_state *state = target->state;
     if (state->queue) clFinish(state->queue);
@@ -162,6 +170,7 @@ int bench_open_opencl(bench_target *target, const session *s) {
     if (!state) return fail_run("%s: no memory", target->what);
     target->state = state;
     target->run = run_opencl;
+    target->read = read_opencl;
     target->close = close_opencl;
     clbn_status status = clbn_device_get_cl(s->device, &state->context, &state->device, &state->queue);
     if (status != CLBN_SUCCESS) return fail_library(target->log, status, target->what);
