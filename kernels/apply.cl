@@ -35,9 +35,9 @@ typedef struct {
         (run).y_unit = y_unit;                                                                                             \
     } while (0)
 
-/* What rows have between them. */
+/* What rows have between them; next: see ASK_ON. */
 typedef struct {
-    ulong x, residual, y, mask;
+    ulong x, residual, y, mask, next;
 } forward_steps;
 
 void next_rows(forward_run *t, const forward_steps *by, const ulong rows) {
@@ -105,15 +105,15 @@ uint before_stream(const forward_run *t, const uint length, const uint flags) {
 
 /* ------------------------------------------------------------------------------------------------------------- planes */
 
-/* One run of a channel's values, shared by the LX work-items of a row; ahead: to the next. */
-void apply_run(const forward_run *t, const uint length, const ulong ahead_step, const affine *k, const channel_arrays *a) {
+/* One run of a channel's values, shared by the LX work-items of a row. */
+void apply_run(const forward_run *t, const uint length, const forward_steps *by, const affine *k, const channel_arrays *a) {
     const affine_vec kv = {(vec)k->mean, (vec)k->mean_lo, (vec)k->scale, (vec)k->beta};
     bit_row row = {0};
     const uint head = before_stream(t, length, a->flags);
     const bool stream = head < length;
     const uint start = stream ? head : 0, whole = length - (length - start) % VEC;
     for (uint i = start + LANE_X * VEC; i < whole; i += LX * VEC) {
-        if (STREAMS) ASK_AHEAD(t->x, i, length, ahead_step);
+        if (STREAMS) ASK_ON(t->x, i, length, by->x, by->next);
         forward_vec(t, i, &kv, a, stream);
     }
     /* The lane that would be next takes the rest, and what stands before. */
@@ -129,7 +129,7 @@ void apply_rows(forward_run *t, const forward_steps *by, const ulong rows, const
                 const channel_arrays *a) {
     next_rows(t, by, LANE_Y);
     for (ulong r = LANE_Y; r < rows; r += LY) {
-        apply_run(t, length, by->x, k, a);
+        apply_run(t, length, by, k, a);
         next_rows(t, by, LY);
     }
 }
@@ -152,7 +152,7 @@ void report(const ulong c, const statistics *s, const channel_arrays *a) {
 __kernel void apply_planes(FORWARD_PARAMETERS(VIEW_PARAMETERS), PLANE_PARAMETERS, __global const real *constants,
                            ulong constants_offset, CHANNEL_PARAMETERS) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
-    const forward_steps by = {x_row, residual_row, y_row, channels * mask_run};
+    const forward_steps by = {x_row, residual_row, y_row, channels * mask_run, 0};
     const ulong block = (channels - 1) / get_num_groups(0) + 1, first = get_group_id(0) * block;
     for (ulong k = get_group_id(1); k < chunks; k += get_num_groups(1)) {
         chunk part;
@@ -233,7 +233,7 @@ void apply_columns_rows(forward_run *t, const forward_steps *by, const ulong row
 __kernel void apply_columns(FORWARD_PARAMETERS(ROW_PARAMETERS), ulong outer, ulong channels, ulong columns, ulong slabs,
                             ulong rows_each, __global const real *constants, ulong constants_offset, CHANNEL_PARAMETERS) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
-    const forward_steps by = {x_row, residual_row, y_row, mask_run};
+    const forward_steps by = {x_row, residual_row, y_row, mask_run, 0};
     const ulong width = channels * columns;
     for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < width; tile += get_num_groups(0) * TILE_COLUMNS) {
         const ulong start = tile + LANE_X * WIDE;

@@ -111,6 +111,18 @@ typedef vec loose __attribute__((aligned(sizeof(real))));
 #define AHEAD 512u
 #define ASK_AHEAD(run, i, length, step) \
     ASK_FOR((i) + AHEAD < (length) ? (run) + (i) + AHEAD : (run) + (step) + ((i) + AHEAD - (length)))
+/* The same where the channel itself is in a cache, and the next one, next values on, is what will be read: while a channel is
+ * written the memory has time to bring it. Beyond the last channel a wish comes to nothing. */
+#define ASK_ON(run, i, length, step, next)   \
+    do {                                     \
+        if ((next) != 0)                     \
+            ASK_FOR((run) + (i) + (next));   \
+        else                                 \
+            ASK_AHEAD(run, i, length, step); \
+    } while (0)
+/* How far it is to the next channel, or 0 where slices are too large to wait for their turn in a cache. */
+#define NEXT_SLICE                            (1024u << 10)
+#define NEXT_CHANNEL(values, T, channel_step) ((values) * sizeof(T) <= NEXT_SLICE ? (channel_step) : (ulong)0)
 
 #if ALONE
 #define LX     1u

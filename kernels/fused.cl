@@ -8,7 +8,7 @@
 __kernel void fused_planes(FORWARD_PARAMETERS(VIEW_PARAMETERS), ulong outer, ulong channels, ulong inner, CHANNEL_PARAMETERS,
                            __local real *scratch) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
-    const forward_steps by = {x_row, residual_row, y_row, channels * mask_run};
+    const forward_steps by = {x_row, residual_row, y_row, channels * mask_run, NEXT_CHANNEL(outer * inner, x_store, x_channel)};
     for (ulong c = get_group_id(1); c < channels; c += get_num_groups(1)) {
         moments m;
         statistics s;
@@ -30,7 +30,7 @@ __kernel void fused_planes(FORWARD_PARAMETERS(VIEW_PARAMETERS), ulong outer, ulo
 __kernel void fused_columns(FORWARD_PARAMETERS(ROW_PARAMETERS), ulong outer, ulong channels, CHANNEL_PARAMETERS,
                             __local real *scratch) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
-    const forward_steps by = {x_row, residual_row, y_row, mask_run};
+    const forward_steps by = {x_row, residual_row, y_row, mask_run, 0};
     for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < channels; tile += get_num_groups(0) * TILE_COLUMNS) {
         const ulong start = tile + LANE_X * WIDE;
         const uint mine = tile_columns(start, channels);

@@ -13,7 +13,11 @@ __kernel void fused_grad_planes(BACKWARD_INPUTS(VIEW_PARAMETERS), BACKWARD_OUTPU
                                 ulong inner, __global real *dgamma, ulong dgamma_offset, __global real *dbeta, ulong dbeta_offset,
                                 CHANNEL_PARAMETERS, __local real *scratch) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
-    const gradient_steps by = {{dy_row, x_row, residual_row, channels * mask_run}, dx_row, dresidual_row};
+    const gradient_steps by = {{dy_row, x_row, residual_row, channels * mask_run},
+                               dx_row,
+                               dresidual_row,
+                               NEXT_CHANNEL(outer * inner, y_store, dy_channel),
+                               NEXT_CHANNEL(outer * inner, x_store, x_channel)};
     for (ulong c = get_group_id(1); c < channels; c += get_num_groups(1)) {
         statistics s;
         sums total;
@@ -82,7 +86,7 @@ __kernel void fused_grad_columns(BACKWARD_INPUTS(ROW_PARAMETERS), BACKWARD_OUTPU
                                  __global real *dgamma, ulong dgamma_offset, __global real *dbeta, ulong dbeta_offset,
                                  CHANNEL_PARAMETERS, __local real *scratch) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
-    const gradient_steps by = {{dy_row, x_row, residual_row, mask_run}, dx_row, dresidual_row};
+    const gradient_steps by = {{dy_row, x_row, residual_row, mask_run}, dx_row, dresidual_row, 0, 0};
     for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < channels; tile += get_num_groups(0) * TILE_COLUMNS) {
         const ulong start = tile + LANE_X * WIDE;
         const uint mine = tile_columns(start, channels);

@@ -111,7 +111,7 @@ typedef struct {
 
 typedef struct {
     backward_steps in;
-    ulong dx, dresidual;
+    ulong dx, dresidual, next_dy, next_x; /* see ASK_ON */
 } gradient_steps;
 
 typedef struct {
@@ -185,8 +185,8 @@ void gradient_run_of(const gradients_here *t, const uint length, const gradient_
     const bool stream = head < length;
     const uint start = stream ? head : 0, whole = length - (length - start) % VEC;
     for (uint i = start + LANE_X * VEC; i < whole; i += LX * VEC) {
-        if (STREAMS) ASK_AHEAD(t->in.dy, i, length, by->in.dy);
-        if (STREAMS) ASK_AHEAD(t->in.x, i, length, by->in.x);
+        if (STREAMS) ASK_ON(t->in.dy, i, length, by->in.dy, by->next_dy);
+        if (STREAMS) ASK_ON(t->in.x, i, length, by->in.x, by->next_x);
         backward_vec(t, i, &kv, a, stream);
     }
     /* The lane that would be next takes the rest, and what stands before. */
@@ -221,7 +221,7 @@ void get_gradient_affine(const ulong c, const ulong channels, __global const rea
 __kernel void grad_planes(BACKWARD_INPUTS(VIEW_PARAMETERS), BACKWARD_OUTPUTS(VIEW_PARAMETERS), PLANE_PARAMETERS,
                           __global const real *constants, ulong constants_offset, CHANNEL_PARAMETERS) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
-    const gradient_steps by = {{dy_row, x_row, residual_row, channels * mask_run}, dx_row, dresidual_row};
+    const gradient_steps by = {{dy_row, x_row, residual_row, channels * mask_run}, dx_row, dresidual_row, 0, 0};
     const ulong block = (channels - 1) / get_num_groups(0) + 1, first = get_group_id(0) * block;
     for (ulong k = get_group_id(1); k < chunks; k += get_num_groups(1)) {
         chunk part;
@@ -286,7 +286,7 @@ __kernel void grad_columns(BACKWARD_INPUTS(ROW_PARAMETERS), BACKWARD_OUTPUTS(ROW
                            ulong columns, ulong slabs, ulong rows_each, __global const real *constants, ulong constants_offset,
                            CHANNEL_PARAMETERS) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
-    const gradient_steps by = {{dy_row, x_row, residual_row, mask_run}, dx_row, dresidual_row};
+    const gradient_steps by = {{dy_row, x_row, residual_row, mask_run}, dx_row, dresidual_row, 0, 0};
     const ulong width = channels * columns;
     for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < width; tile += get_num_groups(0) * TILE_COLUMNS) {
         const ulong start = tile + LANE_X * WIDE;
