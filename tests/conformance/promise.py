@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far the library may be from the exact result: the table under "Accuracy" in docs/semantics.md, the device's column, and the
-running statistics of oracle/bounds.h; half an ulp more for the CPU path, which has stricter bounds in its own suites."""
+"""How far the library may be from the exact result: docs/accuracy.md's promise, which oracle/bounds.h and bounds_gradients.h hold for
+the suites, once more here, as the frameworks are called from Python; half an ulp more for the CPU path, which has stricter bounds there."""
 import os
 import sys
 
@@ -30,7 +30,8 @@ def promise(c):
             out["new_running_" + k] = w * of + 6 * u * (np.abs((1 - w) * old) + np.abs(w * batch))
     if "dx" in e:
         g, sums = np.abs(np.asarray(c["dy"]).astype(L).reshape(x.shape)), definition.per_channel
-        out["dbeta"], out["dgamma"] = a * sums(g), a * sums(g * xhat)
+        signed = np.abs(sums(np.asarray(c["dy"]).astype(L).reshape(x.shape)))
+        out["dbeta"], out["dgamma"] = a * sums(g), a * (sums(g * xhat) + r * np.sqrt(var) * signed)
         out["dx"] = a * np.abs(gamma) * r * (g + (sums(g) / n + xhat * sums(g * xhat) / n if c["training"] else 0))
     kept = {"y": c["y_type"], "dx": c["x_type"]}
     return {k: v + definition.UNIT[kept.get(k, c["real"])] * (np.abs(e[k]) + v) + definition.LEAST[kept.get(k, c["real"])]
