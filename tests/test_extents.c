@@ -7,6 +7,7 @@
 #include "verdict.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* 2^k - 1 and 2^k + 1, and 65535 and 131070 with their neighbours. */
 static const size_t extents[] = {3,     5,     7,     9,     15,    17,    31,    33,    63,     65,     127,   129,
@@ -85,6 +86,32 @@ START_TEST(extents_past_65535_are_ordinary) {
 }
 END_TEST
 
+/* A launch has 65535 groups at most along a dimension: then the first goes on to a second channel, by the same local memory. Under
+ * Oclgrind this takes minutes; scripts/mutants takes them. */
+START_TEST(a_group_may_take_a_second_channel) {
+    const test_case c = case_of(2, 65537, 3, NORMAL);
+    const manner plain = {{0}};
+    batch b;
+    material m;
+    verdict exact;
+    if (case_elements(&c) > test_element_limit()) return;
+    batch_make(&b, &c, tested_flushes_denormals());
+    material_make(&m, &b, &plain);
+    verdict_make(&exact, &m);
+    for (size_t k = 1; k < variant_count; k++) {
+        stage s;
+        if (strcmp(variants[k], "group-fused-planes") != 0) continue;
+        ck_clbn(stage_open(&s, tested(), tested_queue(), &m, variants[k], ""));
+        stage_forward(&s);
+        verdict_forward(&exact, BOUNDS_OF_DEVICE, &s.out, s.title);
+        stage_close(&s);
+    }
+    verdict_free(&exact);
+    material_free(&m);
+    batch_free(&b);
+}
+END_TEST
+
 START_TEST(every_variant_ran) {
     for (size_t k = 0; k < variant_count; k++)
         ck_assert_msg(ran[k] > 0 || test_is_short(), "no shape was run by %s",
@@ -100,6 +127,9 @@ static void add(Suite *suite) {
     TCase *past = add_tests(suite, "past");
     tcase_add_unchecked_fixture(past, open_names, close_names);
     tcase_add_loop_test(past, extents_past_65535_are_ordinary, 0, (int)(sizeof shapes / sizeof *shapes));
+    TCase *groups = add_tests(suite, "groups");
+    tcase_add_unchecked_fixture(groups, open_names, close_names);
+    tcase_add_test(groups, a_group_may_take_a_second_channel);
 }
 
 int main(void) {
