@@ -116,9 +116,58 @@ START_TEST(a_pipeline_call_on_nothing_that_writes_needs_its_queue) {
 }
 END_TEST
 
+/* y of the first call is made by statistics that stand in the plan's workspace until its gate opens. */
+START_TEST(a_call_by_parts_waits_for_the_workspace) {
+    enum { ROWS = 4, CHANNELS = 3, COUNT = ROWS * CHANNELS };
+    const float parts[2][CLBN_PART_REALS * CHANNELS] = {{1, 2, 3, 0, 0, 0, 4, 4, 4}, {-1, 0, 5, 0, 0, 0, 16, 64, 16}};
+    const float inv_std[2][CHANNELS] = {{1, 1, 1}, {0.5f, 0.25f, 0.5f}};
+    const uint64_t values = ROWS;
+    const cl_event gate = gate_of(tested_context());
+    cl_command_queue queues[2];
+    cl_event done[2];
+    guarded x[2], y[2], part[2], count[2];
+    float given[COUNT];
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    config.rank = 2, config.dims = (const size_t[]){ROWS, CHANNELS}, config.epsilon = 0;
+    clbn_plan *plan = plan_of(tested(), &config);
+    for (int i = 0; i < COUNT; i++) given[i] = (float)(i - 5);
+    for (int k = 0; k < 2; k++) {
+        queues[k] = queue_of(tested_context(), 0);
+        guarded_make(&x[k], "x", queues[k], CL_MEM_READ_ONLY, COUNT, 0, given);
+        guarded_make(&y[k], "y", queues[k], CL_MEM_READ_WRITE, COUNT, 0, NULL);
+        guarded_make(&part[k], "parts", queues[k], CL_MEM_READ_ONLY, CLBN_PART_REALS * CHANNELS, 0, parts[k]);
+        guarded_make_of(&count[k], "counts", queues[k], CL_MEM_READ_ONLY, sizeof values, 1, 0, &values);
+        const clbn_forward_args args = {.x = guarded_buffer(&x[k]),
+                                        .y = guarded_buffer(&y[k]),
+                                        .parts = guarded_buffer(&part[k]),
+                                        .counts = guarded_buffer(&count[k]),
+                                        .part_count = 1};
+        ck_clbn(clbn_forward_training(plan, queues[k], &args, k == 0, k ? NULL : &gate, &done[k]));
+        ck_cl(clFlush(queues[k]));
+    }
+    for (int k = 0; k < 20 && state_of(done[1]) != CL_COMPLETE; k++) pause_ms(5);
+    const cl_int state = state_of(done[1]);
+    ck_cl(clSetUserEventStatus(gate, CL_COMPLETE));
+    ck_cl(clWaitForEvents(2, done));
+    ck_assert_msg(state != CL_COMPLETE, "the second call took the workspace before the first was done with it");
+    for (int k = 0; k < 2; k++) {
+        const float *got = guarded_read(&y[k], "y by parts");
+        for (int i = 0, c = 0; i < COUNT; i++, c = i % CHANNELS)
+            ck_assert_float_eq(got[i], (given[i] - parts[k][c]) * inv_std[k][c]);
+        guarded *all[] = {&x[k], &y[k], &part[k], &count[k]};
+        for (int i = 0; i < 4; i++) guarded_free(all[i]);
+        clReleaseEvent(done[k]);
+        clReleaseCommandQueue(queues[k]);
+    }
+    clReleaseEvent(gate);
+    clbn_plan_destroy(plan);
+}
+END_TEST
+
 void add_waits(TCase *tests) {
     tcase_add_test(tests, a_call_with_nothing_to_do_still_waits_for_its_list);
     tcase_add_test(tests, a_pipeline_call_on_nothing_that_writes_needs_its_queue);
     tcase_add_test(tests, a_call_does_not_wait_for_what_is_not_clbns);
     tcase_add_test(tests, a_host_call_reads_its_arrays_after_its_wait_list);
+    tcase_add_test(tests, a_call_by_parts_waits_for_the_workspace);
 }

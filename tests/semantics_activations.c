@@ -318,6 +318,39 @@ START_TEST(storing_rounds_to_even_and_overflows_to_infinity) {
 }
 END_TEST
 
+/* A double next to a tie is no tie, though as a float it would be. Vectors of them, and a rest. */
+START_TEST(doubles_next_to_a_tie_are_rounded_once) {
+    static const double ties[] = {2049, 2051, -2049, -2051, 257, 259, -257, -259};
+    static const clbn_dtype types[] = {CLBN_F16, CLBN_BF16};
+    enum { TIES = sizeof ties / sizeof *ties, COUNT = 3 * TIES * 2 + 5 };
+    const double zero = 0, one = 1;
+    size_t count = COUNT;
+    clbn_device_info info;
+    ck_clbn(clbn_device_query(tested(), &info));
+    if (!info.has_fp64) return;
+    for (int t = 0; t < 2; t++) {
+        double x[COUNT];
+        uint16_t y[COUNT];
+        for (int i = 0; i < COUNT; i++) x[i] = ties[i % TIES] + (i / TIES % 3 - 1) * 1e-9;
+        clbn_config config = plain_config(&count);
+        config.dtype = CLBN_F64, config.y_dtype = types[t];
+        clbn_plan *plan = plan_of(tested(), &config);
+        ck_clbn(clbn_forward_inference(
+            plan, NULL,
+            &(clbn_forward_args){
+                .x = clbn_host(x), .y = clbn_host(y), .running_mean = clbn_host(&zero), .running_var = clbn_host(&one)},
+            0, NULL, NULL));
+        for (int i = 0; i < COUNT; i++) {
+            uint16_t expected;
+            stored_put(types[t], &expected, x[i]);
+            ck_assert_msg(y[i] == expected, "%.17g is stored as 0x%04x in %s instead of 0x%04x", x[i], y[i],
+                          stored_name(types[t]), expected);
+        }
+        clbn_plan_destroy(plan);
+    }
+}
+END_TEST
+
 /* Every pattern of a 16-bit type goes through a plan that changes nothing and comes back. */
 START_TEST(every_stored_value_survives_an_identity) {
     static const clbn_dtype types[] = {CLBN_F16, CLBN_BF16};
@@ -359,5 +392,6 @@ void add_activations(TCase *tests) {
     tcase_add_test(tests, a_plan_copies_its_expressions);
     tcase_add_test(tests, an_expression_that_does_not_compile_is_told_with_the_compilers_words);
     tcase_add_test(tests, storing_rounds_to_even_and_overflows_to_infinity);
+    tcase_add_test(tests, doubles_next_to_a_tie_are_rounded_once);
     tcase_add_test(tests, every_stored_value_survives_an_identity);
 }

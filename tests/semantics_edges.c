@@ -237,6 +237,38 @@ START_TEST(training_without_y_writes_the_statistics) {
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------------------- channels last */
+
+/* An image's rows of channels follow on one another; the images do not, so that they are not one run of rows. */
+START_TEST(channels_last_images_may_stand_apart) {
+    enum { OUTER = 3, CHANNELS = 5, INNER = 4, APART = CHANNELS * INNER + 3, SPAN = OUTER * APART };
+    const size_t dims[] = {OUTER, CHANNELS, INNER}, strides[] = {APART, 1, CHANNELS};
+    const float zeros[CHANNELS] = {0}, ones[CHANNELS] = {1, 1, 1, 1, 1};
+    const char *names[MOST_NAMES];
+    const size_t count = variant_names(names);
+    for (size_t k = 0; k < count; k++) {
+        float x[SPAN], y[SPAN];
+        clbn_plan *plan = NULL;
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        config.rank = 3, config.dims = dims, config.epsilon = 0, config.variant = names[k];
+        config.strides = (clbn_strides){strides, strides, strides, strides, strides, strides};
+        const clbn_status status = clbn_plan_create(tested(), &config, &plan);
+        if (names[k] && status == CLBN_ERROR_UNSUPPORTED) continue;
+        ck_clbn(status);
+        for (int i = 0; i < SPAN; i++) x[i] = (float)(i + 1), y[i] = -7;
+        const clbn_forward_args args = {
+            .x = clbn_host(x), .y = clbn_host(y), .running_mean = clbn_host(zeros), .running_var = clbn_host(ones)};
+        ck_clbn(clbn_forward_inference(plan, NULL, &args, 0, NULL, NULL));
+        for (int i = 0; i < SPAN; i++) {
+            const float right = i % APART < CHANNELS * INNER ? x[i] : -7;
+            ck_assert_msg(y[i] == right, "%s: y at %d is %g, not %g", names[k] ? names[k] : "its choice", i, (double)y[i],
+                          (double)right);
+        }
+        clbn_plan_destroy(plan);
+    }
+}
+END_TEST
+
 void add_edges(TCase *tests) {
     tcase_add_test(tests, training_of_a_constant_channel_gives_beta_exactly);
     tcase_add_test(tests, inference_at_the_mean_gives_beta_exactly);
@@ -246,4 +278,5 @@ void add_edges(TCase *tests) {
     tcase_add_test(tests, a_batch_of_zero_is_success_and_touches_nothing);
     tcase_add_test(tests, a_negative_running_var_gives_what_the_formula_gives);
     tcase_add_test(tests, training_without_y_writes_the_statistics);
+    tcase_add_test(tests, channels_last_images_may_stand_apart);
 }

@@ -232,6 +232,32 @@ START_TEST(a_frozen_layer_needs_no_x_for_dx) {
 }
 END_TEST
 
+/* Behind an activation it needs them too, and the plan's last call was about another batch. */
+START_TEST(dresidual_alone_finds_the_statistics_it_needs) {
+    const size_t dims[] = {4, 2};
+    const float last[] = {100, -7, 104, -9, 96, -5, 100, -3}, x[] = {1, 10, 2, -10, 3, 30, 6, -20}, none[8] = {0};
+    const float dy[] = {1, 2, 3, 4, 5, 6, 7, 8}, right[] = {0, 2, 0, 0, 0, 6, 7, 0}; /* the means are 3 and 2.5 */
+    const char *names[MOST_NAMES];
+    const size_t count = variant_names(names);
+    for (size_t k = 0; k < count; k++) {
+        float y[8], dresidual[8];
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        config.rank = 2, config.dims = dims, config.variant = names[k];
+        config.activation = CLBN_RELU, config.residual = 1;
+        clbn_plan *plan = plan_of(tested(), &config);
+        const clbn_forward_args forward = {.x = clbn_host(last), .y = clbn_host(y), .residual = clbn_host(none)};
+        ck_clbn(clbn_forward_training(plan, NULL, &forward, 0, NULL, NULL));
+        const clbn_backward_args backward = {
+            .dy = clbn_host(dy), .x = clbn_host(x), .residual = clbn_host(none), .dresidual = clbn_host(dresidual)};
+        ck_clbn(clbn_backward_training(plan, NULL, &backward, 0, NULL, NULL));
+        for (int i = 0; i < 8; i++)
+            ck_assert_msg(dresidual[i] == right[i], "%s: dresidual %d is %g, not %g", names[k] ? names[k] : "its choice", i,
+                          (double)dresidual[i], (double)right[i]);
+        clbn_plan_destroy(plan);
+    }
+}
+END_TEST
+
 void add_gradients(TCase *tests) {
     tcase_add_test(tests, accumulating_twice_doubles_to_the_bit);
     tcase_add_test(tests, gradients_have_the_same_bits_every_time);
@@ -240,4 +266,5 @@ void add_gradients(TCase *tests) {
     tcase_add_test(tests, var_0_with_epsilon_0_has_dx_0);
     tcase_add_test(tests, no_value_at_all_has_gradients_of_0);
     tcase_add_test(tests, a_frozen_layer_needs_no_x_for_dx);
+    tcase_add_test(tests, dresidual_alone_finds_the_statistics_it_needs);
 }

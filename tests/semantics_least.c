@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Calls with little to do, in the semantics suite: statistics alone, shares of nothing; and sums that overflow.
+ * Calls with little to do, in the semantics suite: statistics alone, shares of nothing; and sums that overflow, or that round alike at
+ * every step.
  */
 #include "semantics.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 64, CHANNELS = 3, COUNT = ROWS * CHANNELS };
+enum { ROWS = 64, CHANNELS = 3, COUNT = ROWS * CHANNELS, CHANNELS_OF_BLOCKS = 16 };
 
 static clbn_plan *relu_plan(size_t rows, int mask) {
     const size_t dims[] = {rows, CHANNELS};
@@ -73,8 +75,45 @@ START_TEST(sums_beyond_the_largest_number_are_infinite) {
 }
 END_TEST
 
+/* A channel of +a and -a, by turns of so many values: every block has the same M2, and adding it to what there is loses the same again. */
+static void blocks_must_add_up(size_t rows, size_t channels, size_t inner, size_t turn) {
+    const size_t dims[] = {rows, channels, inner};
+    const bounds_of who = tested_is_cpu_path() ? BOUNDS_OF_CPU_PATH : BOUNDS_OF_DEVICE;
+    const char *names[MOST_NAMES];
+    const size_t count = variant_names(names);
+    if (rows * channels * inner > test_element_limit()) return;
+    float *x = calloc(rows * channels * inner, sizeof *x), var[CHANNELS_OF_BLOCKS];
+    ck_assert_ptr_nonnull(x);
+    for (size_t i = 0; i < rows * channels * inner; i++) {
+        const size_t c = i / inner % channels, k = i / inner / channels * inner + i % inner;
+        x[i] = (k / turn % 2 ? -1 : 1) * (1 + (float)c / 13);
+    }
+    for (size_t k = 0; k < count; k++) {
+        clbn_plan *plan = NULL;
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        config.rank = 3, config.dims = dims, config.variant = names[k];
+        const clbn_status status = clbn_plan_create(tested(), &config, &plan);
+        if (names[k] && status == CLBN_ERROR_UNSUPPORTED) continue;
+        ck_clbn(status);
+        ck_clbn(clbn_moments(plan, NULL, &(clbn_moments_args){.x = clbn_host(x), .var = clbn_host(var)}, 0, NULL, NULL));
+        for (size_t c = 0; c < channels; c++) {
+            const long double a = fabsf(x[c * inner]);
+            verdict_value(who, CLBN_F32, "var", var[c], a * a, bounds_batch_var(who, a * a), names[k] ? names[k] : "its choice");
+        }
+        clbn_plan_destroy(plan);
+    }
+    free(x);
+}
+
+START_TEST(equal_blocks_add_up_without_drifting) {
+    blocks_must_add_up(4096, CHANNELS_OF_BLOCKS, 1, 1);
+    blocks_must_add_up(1, 4, 65536, 16);
+}
+END_TEST
+
 void add_least(TCase *tests) {
     tcase_add_test(tests, statistics_alone_leave_the_mask_of_the_last_call);
     tcase_add_test(tests, an_empty_share_may_bring_its_empty_mask);
     tcase_add_test(tests, sums_beyond_the_largest_number_are_infinite);
+    tcase_add_test(tests, equal_blocks_add_up_without_drifting);
 }

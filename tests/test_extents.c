@@ -7,6 +7,7 @@
 #include "verdict.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* 2^k - 1 and 2^k + 1, and 65535 and 131070 with their neighbours. */
 static const size_t extents[] = {3,     5,     7,     9,     15,    17,    31,    33,    63,     65,     127,   129,
@@ -14,8 +15,10 @@ static const size_t extents[] = {3,     5,     7,     9,     15,    17,    31,  
                                  16383, 16385, 32767, 32769, 65534, 65535, 65536, 65537, 131069, 131070, 131071};
 /* Where the extent stands, 0, and what stands beside it; a large one, and any on a device, stands in each dimension once. */
 static const size_t places[][3] = {{0, 2, 1}, {1, 0, 1}, {1, 2, 0}, {0, 1, 3}, {2, 0, 1}, {1, 0, 2}, {2, 1, 0}};
-/* Two of them large, or one beside two that are not 1. */
-static const size_t shapes[][3] = {{70001, 5, 1}, {5, 70001, 1}, {2, 3, 70001}, {70001, 1, 3}, {65537, 3, 2}, {331, 3, 331}};
+/* Two of them large, or one beside two that are not 1; past 2^21 values a channel; planes whose last pieces would be empty where a
+ * device's work-items are given 2048 values. */
+static const size_t shapes[][3] = {{70001, 5, 1}, {5, 70001, 1}, {2, 3, 70001},   {70001, 1, 3},
+                                   {65537, 3, 2}, {331, 3, 331}, {2097169, 1, 1}, {3, 1, 698709}};
 enum { EXTENTS = sizeof extents / sizeof *extents, PLACES = sizeof places / sizeof *places, LARGE = 40000, ONCE = 3 };
 
 static const char *variants[MOST_NAMES];
@@ -83,6 +86,32 @@ START_TEST(extents_past_65535_are_ordinary) {
 }
 END_TEST
 
+/* A launch has 65535 groups at most along a dimension: then the first goes on to a second channel, by the same local memory. Under
+ * Oclgrind this takes minutes; scripts/mutants takes them. */
+START_TEST(a_group_may_take_a_second_channel) {
+    const test_case c = case_of(2, 65537, 3, NORMAL);
+    const manner plain = {{0}};
+    batch b;
+    material m;
+    verdict exact;
+    if (case_elements(&c) > test_element_limit()) return;
+    batch_make(&b, &c, tested_flushes_denormals());
+    material_make(&m, &b, &plain);
+    verdict_make(&exact, &m);
+    for (size_t k = 1; k < variant_count; k++) {
+        stage s;
+        if (strcmp(variants[k], "group-fused-planes") != 0) continue;
+        ck_clbn(stage_open(&s, tested(), tested_queue(), &m, variants[k], ""));
+        stage_forward(&s);
+        verdict_forward(&exact, BOUNDS_OF_DEVICE, &s.out, s.title);
+        stage_close(&s);
+    }
+    verdict_free(&exact);
+    material_free(&m);
+    batch_free(&b);
+}
+END_TEST
+
 START_TEST(every_variant_ran) {
     for (size_t k = 0; k < variant_count; k++)
         ck_assert_msg(ran[k] > 0 || test_is_short(), "no shape was run by %s",
@@ -94,8 +123,13 @@ static void add(Suite *suite) {
     TCase *tests = add_tests(suite, "extents");
     tcase_add_unchecked_fixture(tests, open_names, close_names);
     tcase_add_loop_test(tests, extents_about_powers_of_two_and_65535_are_ordinary, 0, EXTENTS);
-    tcase_add_loop_test(tests, extents_past_65535_are_ordinary, 0, (int)(sizeof shapes / sizeof *shapes));
     tcase_add_test(tests, every_variant_ran);
+    TCase *past = add_tests(suite, "past");
+    tcase_add_unchecked_fixture(past, open_names, close_names);
+    tcase_add_loop_test(past, extents_past_65535_are_ordinary, 0, (int)(sizeof shapes / sizeof *shapes));
+    TCase *groups = add_tests(suite, "groups");
+    tcase_add_unchecked_fixture(groups, open_names, close_names);
+    tcase_add_test(groups, a_group_may_take_a_second_channel);
 }
 
 int main(void) {

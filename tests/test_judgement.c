@@ -5,6 +5,7 @@
  */
 #include "data.h"
 #include "judgement.h"
+#include "setting.h"
 #include "stored.h"
 #include "support.h"
 
@@ -12,33 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHANNELS = 3, COUNT = 5 * CHANNELS * 7, SMALLEST = CHANNELS };
-
-/* What was heard. */
-typedef struct heard {
-    size_t findings, misses;
-    finding last, miss;
-} heard;
-
-static void hear(void *by, const finding *f) {
-    heard *h = by;
-    h->findings++, h->misses += (size_t)f->miss;
-    h->last = *f;
-    if (f->miss) h->miss = *f;
-}
-
 /* ------------------------------------------------------------------------------------------------------------------ one number */
 
 static finding of_within(long double got, long double exact, long double bound) {
     heard h = {0};
-    judge_within(&(hearing){hear, &h}, BOUNDS_OF_DEVICE, "number", got, exact, bound);
+    judge_within(&(hearing){heard_hear, &h}, BOUNDS_OF_DEVICE, "number", got, exact, bound);
     ck_assert_uint_eq(h.findings, 1);
     return h.last;
 }
 
 static finding of_value(bounds_of who, clbn_dtype type, double got, long double exact, long double bound) {
     heard h = {0};
-    judge_value(&(hearing){hear, &h}, who, type, "number", got, exact, bound);
+    judge_value(&(hearing){heard_hear, &h}, who, type, "number", got, exact, bound);
     ck_assert_uint_eq(h.findings, 1);
     return h.last;
 }
@@ -98,100 +84,28 @@ START_TEST(what_is_beyond_the_type_is_infinite) {
 }
 END_TEST
 
+/* Of bounds that tests ask for themselves; sharpness.c has the others. */
+START_TEST(bounds_that_tests_ask_for_are_the_tables) {
+    const bounds_channel of = {2, 9, 1 / 3.0L, -5, 4, 16}, *c = &of;
+    const struct {
+        long double got, right;
+    } all[] = {{bounds_folded_weight(BOUNDS_OF_DEVICE, -3), 3e-6L},
+               {bounds_folded_weight(BOUNDS_OF_CPU_PATH, -3), 3e-13L},
+               {bounds_folded_bias(BOUNDS_OF_DEVICE, -3, 2), 5e-6L},
+               {bounds_folded_bias(BOUNDS_OF_DEVICE_F64, 3, -2), 5e-13L},
+               {bounds_y(BOUNDS_OF_DEVICE, c, -3), 7e-6L},
+               {bounds_y(BOUNDS_OF_DEVICE, &(bounds_channel){0, 1, 1, 1, 0, 9}, 0.5L), 1e-6L},
+               {bounds_batch_mean(BOUNDS_OF_DEVICE, c), 3e-6L},
+               {bounds_batch_mean(BOUNDS_OF_CPU_PATH, c), 3e-13L + 6 * 0x1p-53L * 2},
+               {bounds_batch_var(BOUNDS_OF_CPU_PATH, 9), 9e-13L},
+               {bounds_half_ulp(3), 0x1p-23L}};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        ck_assert_msg(fabsl(all[k].got - all[k].right) <= 0.01L * all[k].right, "bound %zu is %Lg and not %Lg", k, all[k].got,
+                      all[k].right);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------------------------ whole calls */
-
-/* A batch, its exact results, and an outcome that is these as the types hold them. */
-typedef struct setting {
-    batch b;
-    double *x, *dy, *residual, *gamma, *beta, *running_mean, *running_var;
-    problem given;
-    answer exact;
-    outcome got;
-} setting;
-
-static double *rounded(clbn_dtype type, const long double *exact, size_t count) {
-    double *values = calloc(count + 1, sizeof *values);
-    ck_assert_ptr_nonnull(values);
-    for (size_t k = 0; k < count; k++) values[k] = stored_round(type, exact[k]);
-    return values;
-}
-
-static void open_setting(setting *s, clbn_dtype type, data_kind data) {
-    static data_case of = {"judged", 3, {5, CHANNELS, 7}, 1, NORMAL};
-    const clbn_dtype real = type == CLBN_F64 ? CLBN_F64 : CLBN_F32;
-    memset(s, 0, sizeof *s);
-    of.data = data;
-    ck_assert(data_make(&s->b, &of, 0));
-    s->x = data_x(&s->b, type);
-    s->dy = data_dy(&s->b, type, DY_NORMAL, 5);
-    s->residual = data_numbers(COUNT, type, NULL, 6);
-    s->gamma = data_numbers(CHANNELS, real, s->b.gamma, 7), s->beta = data_numbers(CHANNELS, real, s->b.beta, 8);
-    s->running_mean = data_numbers(CHANNELS, real, s->b.running_mean, 9);
-    s->running_var = data_numbers(CHANNELS, real, s->b.running_var, 10);
-    s->given = (problem){.shape = s->b.shape, .values = s->b.values, .x_type = type, .y_type = type};
-    s->given.epsilon = 1e-5, s->given.update_weight = 0.1, s->given.unbiased = 1;
-    s->given.x = s->x, s->given.dy = s->dy, s->given.residual = s->residual;
-    s->given.gamma = s->gamma, s->given.beta = s->beta;
-    s->given.running_mean = s->running_mean, s->given.running_var = s->running_var;
-    ck_assert(answer_make(&s->exact, &s->given));
-    const answer *a = &s->exact;
-    s->got = (outcome){.y = rounded(type, a->y, COUNT),
-                       .mean = rounded(real, a->mean, CHANNELS),
-                       .mean_lo = calloc(CHANNELS + 1, sizeof(double)),
-                       .var = rounded(real, a->var, CHANNELS),
-                       .inv_std = rounded(real, a->inv_std, CHANNELS),
-                       .running_mean = rounded(real, a->running_mean, CHANNELS),
-                       .running_var = rounded(real, a->running_var, CHANNELS),
-                       .dx = rounded(type, a->dx, COUNT),
-                       .dresidual = rounded(type, a->g, COUNT),
-                       .dgamma = rounded(real, a->dgamma, CHANNELS),
-                       .dbeta = rounded(real, a->dbeta, CHANNELS)};
-    ck_assert_ptr_nonnull(s->got.mean_lo);
-    for (size_t c = 0; c < CHANNELS; c++) s->got.mean_lo[c] = stored_round(real, a->mean[c] - s->got.mean[c]);
-}
-
-static void close_setting(setting *s) {
-    double *all[] = {s->x,
-                     s->dy,
-                     s->residual,
-                     s->gamma,
-                     s->beta,
-                     s->running_mean,
-                     s->running_var,
-                     s->got.y,
-                     s->got.mean,
-                     s->got.mean_lo,
-                     s->got.var,
-                     s->got.inv_std,
-                     s->got.dx,
-                     s->got.dbeta,
-                     s->got.dresidual,
-                     s->got.running_mean,
-                     s->got.running_var,
-                     s->got.dgamma};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
-    answer_free(&s->exact);
-    data_free(&s->b);
-}
-
-static heard judged(const setting *s, bounds_of who) {
-    heard h = {0};
-    const hearing to = {hear, &h};
-    judge_forward(&to, &s->exact, who, &s->got);
-    judge_backward(&to, &s->exact, who, &s->got);
-    return h;
-}
-
-/* The array that a name stands for; its elements. */
-static double *array_named(const outcome *o, size_t k, const char **name, size_t *count) {
-    static const char *const names[] = {"y",           "mean", "mean pair", "var",    "inv_std", "running_mean",
-                                        "running_var", "dx",   "dresidual", "dgamma", "dbeta",   NULL};
-    double *const arrays[] = {o->y,           o->mean, o->mean_lo,   o->var,    o->inv_std, o->running_mean,
-                              o->running_var, o->dx,   o->dresidual, o->dgamma, o->dbeta,   NULL};
-    *name = names[k];
-    *count = k == 0 || k == 7 || k == 8 ? COUNT : SMALLEST;
-    return arrays[k];
-}
 
 static const struct {
     bounds_of who;
@@ -207,12 +121,12 @@ START_TEST(exact_results_pass) {
     for (int j = 0; j < JUDGES; j++)
         for (size_t d = 0; d < sizeof kinds / sizeof *kinds; d++) {
             setting s;
-            open_setting(&s, judges[j].type, kinds[d]);
-            const heard h = judged(&s, judges[j].who);
+            setting_open(&s, judges[j].type, kinds[d], NULL);
+            const heard h = setting_judged(&s, judges[j].who, NULL);
             ck_assert_msg(h.misses == 0, "%s is %Lg instead of %Lg (judge %d, %s)", h.miss.what, h.miss.got, h.miss.exact, j,
                           data_name(kinds[d]));
             ck_assert_uint_ge(h.findings, 3 * COUNT);
-            close_setting(&s);
+            setting_close(&s);
         }
 }
 END_TEST
@@ -223,21 +137,21 @@ START_TEST(a_wrong_number_is_a_miss_under_its_name) {
         setting s;
         const char *name;
         size_t count;
-        open_setting(&s, judges[j].type, NORMAL);
-        for (size_t k = 0; array_named(&s.got, k, &name, &count); k++)
+        setting_open(&s, judges[j].type, NORMAL, NULL);
+        for (size_t k = 0; setting_array(&s.got, k, &name, &count); k++)
             for (size_t at = 0; at < count; at += count - 1) {
-                double *one = array_named(&s.got, k, &name, &count) + at, was = *one;
+                double *one = setting_array(&s.got, k, &name, &count) + at, was = *one;
                 *one += judges[j].off * (fabs(*one) + 4);
-                const heard h = judged(&s, judges[j].who);
+                const heard h = setting_judged(&s, judges[j].who, NULL);
                 ck_assert_msg(h.misses >= 1, "%s off by %g passed (judge %d)", name, *one - was, j);
                 const int with_pair = !strcmp(name, "mean"); /* the pair's half */
                 ck_assert_msg(h.misses == 1 || (with_pair && h.misses == 2), "%s: %zu misses", name, h.misses);
                 ck_assert_msg(with_pair || !strcmp(h.miss.what, name), "%s instead of %s", h.miss.what, name);
                 *one = NAN;
-                ck_assert_msg(judged(&s, judges[j].who).misses >= 1, "a NaN in %s passed", name);
+                ck_assert_msg(setting_judged(&s, judges[j].who, NULL).misses >= 1, "a NaN in %s passed", name);
                 *one = was;
             }
-        close_setting(&s);
+        setting_close(&s);
     }
 }
 END_TEST
@@ -245,13 +159,13 @@ END_TEST
 /* A NaN in the middle channel's x must show in that channel, and in no other. */
 START_TEST(a_nan_must_stay_in_its_channel_and_be_there) {
     setting s;
-    open_setting(&s, CLBN_F32, ONE_NAN);
+    setting_open(&s, CLBN_F32, ONE_NAN, NULL);
     ck_assert(isnan(s.exact.mean[1]) && isfinite(s.exact.mean[0]));
     s.got.y[7] = 0; /* of channel 1 */
-    ck_assert_uint_eq(judged(&s, BOUNDS_OF_DEVICE).misses, 1);
+    ck_assert_uint_eq(setting_judged(&s, BOUNDS_OF_DEVICE, NULL).misses, 1);
     s.got.y[7] = NAN, s.got.y[0] = NAN;
-    ck_assert_uint_eq(judged(&s, BOUNDS_OF_DEVICE).misses, 1);
-    close_setting(&s);
+    ck_assert_uint_eq(setting_judged(&s, BOUNDS_OF_DEVICE, NULL).misses, 1);
+    setting_close(&s);
 }
 END_TEST
 
@@ -263,15 +177,15 @@ START_TEST(data_is_as_adverse_as_it_says) {
     } far[] = {{MEAN_1E2, 50, 200}, {MEAN_1E4, 5e3, 2e4}, {MEAN_1E6, 5e5, 2e6}};
     for (size_t k = 0; k < sizeof far / sizeof *far; k++) {
         setting s;
-        open_setting(&s, CLBN_F32, far[k].data);
+        setting_open(&s, CLBN_F32, far[k].data, NULL);
         const double ratio = (double)(fabsl(s.exact.mean[0]) / sqrtl(s.exact.var[0]));
         ck_assert_msg(ratio > far[k].least && ratio < far[k].most, "%s: mean / sigma is %g", data_name(far[k].data), ratio);
-        close_setting(&s);
+        setting_close(&s);
     }
     setting s;
-    open_setting(&s, CLBN_F32, OUTLIERS);
+    setting_open(&s, CLBN_F32, OUTLIERS, NULL);
     ck_assert(s.x[0] == 1e6 && s.x[COUNT - 1] == -3e5);
-    close_setting(&s);
+    setting_close(&s);
     double *dy = data_dy(&(batch){.shape = {2, 2, 2}, .count = 8, .values = 4}, CLBN_F32, DY_OUTLIER, 3);
     ck_assert(dy[0] == 1e6 && dy[2] == 1e6 && fabs(dy[1]) < 10);
     free(dy);
@@ -285,10 +199,12 @@ static void add(Suite *suite) {
     tcase_add_test(tests, a_rounded_result_may_be_off_by_its_rounding_and_no_more);
     tcase_add_test(tests, a_real_of_a_device_is_rounded_within_its_bound);
     tcase_add_test(tests, what_is_beyond_the_type_is_infinite);
+    tcase_add_test(tests, bounds_that_tests_ask_for_are_the_tables);
     tcase_add_test(tests, exact_results_pass);
     tcase_add_test(tests, a_wrong_number_is_a_miss_under_its_name);
     tcase_add_test(tests, a_nan_must_stay_in_its_channel_and_be_there);
     tcase_add_test(tests, data_is_as_adverse_as_it_says);
+    add_sharpness(add_tests(suite, "sharpness"));
 }
 
 int main(void) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A driver that refuses a launch: before the first one nothing has happened, after it the call is INCOMPLETE and the running
- * statistics are as before, and in either case the next call is right. The library's launches come here first, because an
- * executable's exported symbols come before every library's.
+ * statistics are as before, and in either case the next call is right; and one that begins nothing before a flush. The library's
+ * launches and flushes come here first, because an executable's exported symbols come before every library's.
  */
 #define _GNU_SOURCE
 #include "pipeline.h"
@@ -24,6 +24,18 @@ cl_int CL_API_CALL clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kern
     }
     if (++launches == refused) return CL_OUT_OF_RESOURCES;
     return loader(queue, kernel, dimensions, offset, global, local, n, list, event);
+}
+
+static cl_command_queue flushed; /* the last that was */
+
+cl_int CL_API_CALL clFlush(cl_command_queue queue) {
+    static cl_int (*loader)(cl_command_queue);
+    if (!loader) {
+        void *found = dlsym(RTLD_NEXT, "clFlush");
+        memcpy(&loader, &found, sizeof loader);
+    }
+    flushed = queue;
+    return loader(queue);
 }
 
 static void must_be_as_before(scene *s, const batch *b) {
@@ -92,10 +104,38 @@ START_TEST(a_refused_launch_of_a_host_call_lets_go_of_the_arrays) {
 }
 END_TEST
 
+/* The second call waits for the first, which shares the plan's workspace; a queue need not begin what it is given before a flush. */
+static void wait_for_another_queue(const clbn_plan *plan, const batch *b, const way *w, const char *variant) {
+    cl_command_queue one = queue_of(tested_context(), 0), two = queue_of(tested_context(), 0);
+    clbn_plan_info info;
+    way shared = *w;
+    scene a, z;
+    shared.own_workspace = 1;
+    ck_clbn(clbn_plan_query(plan, &info));
+    scene_make(&a, b, &shared, TRAINING, one, plan, variant);
+    scene_make(&z, b, &shared, TRAINING, two, plan, variant);
+    flushed = NULL;
+    ck_clbn(scene_call(&a, plan, one, 0, NULL, NULL));
+    ck_clbn(scene_call(&z, plan, two, 0, NULL, NULL));
+    ck_assert_msg(flushed == one || info.training_launches == 1, "%s: waits for a queue that it has not flushed", z.title);
+    ck_cl(clFinish(one));
+    ck_cl(clFinish(two));
+    must_be_right(&a);
+    must_be_right(&z);
+    scene_free(&a), scene_free(&z);
+    clReleaseCommandQueue(one), clReleaseCommandQueue(two);
+}
+
+START_TEST(a_call_flushes_the_queue_that_it_waits_for) {
+    with_every_plan(tested(), wait_for_another_queue);
+}
+END_TEST
+
 static void add(Suite *suite) {
     TCase *tests = add_tests(suite, "refused");
     tcase_add_test(tests, a_refused_launch_leaves_the_running_statistics_and_the_next_call_alone);
     tcase_add_test(tests, a_refused_launch_of_a_host_call_lets_go_of_the_arrays);
+    tcase_add_test(tests, a_call_flushes_the_queue_that_it_waits_for);
 }
 
 int main(void) {
