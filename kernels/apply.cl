@@ -229,6 +229,9 @@ void apply_columns_rows(forward_run *t, const forward_steps *by, const ulong row
         FORWARD_AT(run, row, 0, i, (row)*mask_run);                     \
     } while (0)
 
+/* Behind sums from the last rows to the first: what was read last may still be in a cache. */
+#define SLAB(turn, slabs, flags) (((flags)&OF_POPULATION) != 0 ? (turn) : (slabs)-1 - (turn))
+
 /* Groups: tiles of columns by slabs of rows_each rows, both in strides. columns: how many of them make a channel. */
 __kernel void apply_columns(FORWARD_PARAMETERS(ROW_PARAMETERS), ulong outer, ulong channels, ulong columns, ulong slabs,
                             ulong rows_each, __global const real *constants, ulong constants_offset, CHANNEL_PARAMETERS) {
@@ -253,8 +256,8 @@ __kernel void apply_columns(FORWARD_PARAMETERS(ROW_PARAMETERS), ulong outer, ulo
             }
         }
         const ulong end = (moves & ARE_THERE) != 0 ? slabs : 0; /* statistics of no values touch no y */
-        for (ulong slab = get_group_id(1); slab < end; slab += get_num_groups(1)) {
-            const ulong row = slab * rows_each;
+        for (ulong turn = get_group_id(1); turn < end; turn += get_num_groups(1)) {
+            const ulong row = SLAB(turn, slabs, flags) * rows_each;
             forward_run t;
             FORWARD_COLUMNS_AT(t, row, start);
             apply_columns_rows(&t, &by, min(rows_each, outer - row), mine, &k, &arrays);

@@ -297,8 +297,8 @@ __kernel void grad_columns(BACKWARD_INPUTS(ROW_PARAMETERS), BACKWARD_OUTPUTS(ROW
             get_gradient_affine((start + j) / columns, channels, constants + constants_offset, &arrays, &one);
             put_gradient_affine(&k, j, &one);
         }
-        for (ulong slab = get_group_id(1); slab < slabs; slab += get_num_groups(1)) {
-            const ulong row = slab * rows_each;
+        for (ulong turn = get_group_id(1); turn < slabs; turn += get_num_groups(1)) {
+            const ulong row = SLAB(turn, slabs, flags) * rows_each;
             gradients_here t;
             BACKWARD_COLUMNS_AT(t.in, row, start);
             GRADIENTS_COLUMNS_AT(t.out, row, start);
