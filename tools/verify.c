@@ -186,7 +186,9 @@ static const pass quick[] = {{SMALL_SHAPE, SMALL_SHAPE, 0, 0},
                              {SMALL_SHAPE, SMALL_SHAPE, 0, 1},
                              {MORE_SMALL, MORE_SMALL, 0, 1},
                              {MEDIUM_SHAPE, MEDIUM_SHAPE, 0, 0}};
-static const pass whole[] = {{SMALL_SHAPE, MORE_SMALL, 0, 1}, {MEDIUM_SHAPE, LARGE_SHAPE, 0, 1}, {SMALL_SHAPE, MORE_SMALL, 1, 1}};
+static const pass whole[] = {{SMALL_SHAPE, SMALL_SHAPE, 0, 1},   {SMALL_SHAPE, SMALL_SHAPE, 1, 1},
+                             {MEDIUM_SHAPE, MEDIUM_SHAPE, 0, 1}, {LARGE_SHAPE, LARGE_SHAPE, 0, 1},
+                             {MORE_SMALL, MORE_SMALL, 0, 1},     {MORE_SMALL, MORE_SMALL, 1, 1}};
 
 static int run_pass(verify *v, const pass *p, int thorough, verify_scope *scope,
                     int (*call)(verify *v, const task *t, verify_scope *scope)) {
