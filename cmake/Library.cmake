@@ -29,9 +29,16 @@ target_compile_options(clbn PRIVATE -ffp-contract=off -fno-math-errno)
 set_property(SOURCE src/cpu/channel.c APPEND PROPERTY COMPILE_OPTIONS -O3)
 set_property(SOURCE src/cpu/loops_portable.c APPEND PROPERTY COMPILE_OPTIONS -O3 -Wno-psabi)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64|i[3-6]86)$")
-  set_property(SOURCE src/cpu/loops_avx2.c APPEND PROPERTY COMPILE_OPTIONS -O3 -Wno-psabi -mavx2 -mfma)
+  set_property(SOURCE src/cpu/loops_avx2.c APPEND PROPERTY COMPILE_OPTIONS -O3 -Wno-psabi -mavx2 -mfma -mf16c)
+  # GCC moves vectors of 64 bytes by 16; what then reads 32 of them waits.
+  include(CheckCCompilerFlag)
+  check_c_compiler_flag("-mmove-max=256 -mstore-max=256" CLBN_HAS_MOVE_MAX)
+  mark_as_advanced(CLBN_HAS_MOVE_MAX)
+  if(CLBN_HAS_MOVE_MAX)
+    set_property(SOURCE src/cpu/loops_avx2.c APPEND PROPERTY COMPILE_OPTIONS -mmove-max=256 -mstore-max=256)
+  endif()
   set_property(SOURCE src/cpu/loops_avx512.c APPEND PROPERTY COMPILE_OPTIONS
-    -O3 -Wno-psabi -mavx512f -mprefer-vector-width=512)
+    -O3 -Wno-psabi -mavx512f -mavx512vl -mavx512bw -mavx512dq -mf16c -mprefer-vector-width=512)
 endif()
 
 target_include_directories(clbn

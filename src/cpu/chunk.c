@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One step on one chunk: of planes, a channel's values; of columns, some rows of a tile. Dense floats that need no more than the
- * affine step stay floats; everything else goes block by block through doubles.
+ * One step on one chunk: of planes, a channel's values; of columns, some rows of a tile. Dense tensors of one type, with no more
+ * than the affine step and an activation with kinks, are gone through directly; everything else block by block through doubles.
  */
 #include "cpu/cpu.h"
 
@@ -9,39 +9,43 @@
 
 enum { MOST_ROWS = 64, PATCH_ROWS = 8, PATCH_COLUMNS = 256 };
 
-static bool is_float(const cpu_call *call, clbn_slot slot) {
-    return call->tensors[slot].type == CLBN_F32 && call->state->dense[slot];
+/* Dense, and of x's type. */
+static bool is_like_x(const cpu_call *call, clbn_slot slot) {
+    return call->tensors[slot].type == call->tensors[CLBN_X].type && call->state->dense[slot];
 }
 
-bool clbn_cpu_stays_float(const cpu_call *call, cpu_step step) {
+bool clbn_cpu_stays_direct(const cpu_call *call, cpu_step step) {
     const clbn_plan *plan = call->plan;
     const clbn_run *run = call->run;
     const bool plain = plan->activation == CLBN_IDENTITY;
-    const bool kinks = !plan->mask && !plan->residual && plan->activation != CLBN_SILU && plan->activation != CLBN_CUSTOM;
-    if (plan->real_type != CLBN_F32 || !is_float(call, CLBN_X)) return false;
+    const bool kinks = !plan->mask && plan->activation != CLBN_SILU && plan->activation != CLBN_CUSTOM;
+    if (call->tensors[CLBN_X].type >= (clbn_dtype)CLBN_CPU_DIRECT_TYPES || plan->real_type != CLBN_F32 ||
+        !is_like_x(call, CLBN_X))
+        return false;
     switch (step) {
     case STEP_MOMENTS:
         return true;
     case STEP_FORWARD:
-        return (plain || kinks) && !plan->residual && is_float(call, CLBN_Y);
+        return (plain || kinks) && is_like_x(call, CLBN_Y) && (!plan->residual || is_like_x(call, CLBN_RESIDUAL));
     case STEP_SUMS:
-        return (plain || kinks) && call->sums_of_x && is_float(call, CLBN_DY);
+        return (plain || (kinks && !plan->residual)) && call->sums_of_x && is_like_x(call, CLBN_DY);
     case STEP_BACKWARD:
-        return (plain || kinks) && run->statistics == CLBN_OF_BATCH && is_float(call, CLBN_DY) && is_float(call, CLBN_DX) &&
-               clbn_has(run, CLBN_DX) && !clbn_has(run, CLBN_DRESIDUAL) && !(run->accumulate & CLBN_ACCUMULATE_DX);
+        return (plain || (kinks && !plan->residual)) && run->statistics == CLBN_OF_BATCH && is_like_x(call, CLBN_DY) &&
+               is_like_x(call, CLBN_DX) && clbn_has(run, CLBN_DX) && !clbn_has(run, CLBN_DRESIDUAL) &&
+               !(run->accumulate & CLBN_ACCUMULATE_DX);
     }
     return false;
 }
 
-/* The activation, if there is one. */
-static const clbn_cpu_activation *activation_of(const cpu_call *call) {
-    return call->plan->activation == CLBN_IDENTITY ? NULL : &call->state->activation;
+static const clbn_cpu_direct *direct_of(const cpu_call *call) {
+    return &call->state->loops->direct[call->tensors[CLBN_X].type];
 }
 
-/* Where a piece of a dense tensor of floats begins. */
-static float *floats_of(const cpu_call *call, clbn_slot slot, const cpu_piece *piece) {
+/* Where a piece of a dense tensor begins; NULL where there is no tensor. */
+static char *place_of(const cpu_call *call, clbn_slot slot, const cpu_piece *piece) {
     const clbn_shape *s = &call->state->shape;
-    return (float *)(void *)call->tensors[slot].data + piece->o * s->channels * s->inner + piece->j;
+    const cpu_tensor *t = &call->tensors[slot];
+    return t->data ? t->data + (piece->o * s->channels * s->inner + piece->j) * t->element_bytes : NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------------------- planes */
@@ -81,15 +85,14 @@ void clbn_cpu_plane_reduce(const cpu_call *call, cpu_step step, size_t c, size_t
     const cpu_piece chunk = clbn_cpu_plane_piece(call->state, c, k);
     unsigned char *mask = call->mask ? call->mask + clbn_cpu_mask_start(call->state, c, k) : NULL;
     memset(partial, 0, sizeof *partial);
-    if (clbn_cpu_stays_float(call, step)) {
-        const size_t stride = call->state->shape.channels * call->state->shape.inner;
-        const float *x = floats_of(call, CLBN_X, &chunk);
+    if (clbn_cpu_stays_direct(call, step)) {
+        const clbn_cpu_span span = {chunk.runs, call->state->shape.channels * call->state->shape.inner, chunk.length, 0, false};
         const clbn_cpu_slopes k = slopes_of(call, c);
+        const char *x = place_of(call, CLBN_X, &chunk), *dy = place_of(call, CLBN_DY, &chunk);
         if (step == STEP_MOMENTS)
-            partial->moments = loops->planes_moments(x, chunk.runs, stride, chunk.length);
+            partial->moments = direct_of(call)->planes_moments(x, &span);
         else
-            partial->sums = loops->planes_sums(x, floats_of(call, CLBN_DY, &chunk), chunk.runs, stride, chunk.length, &k,
-                                               activation_of(call));
+            partial->sums = direct_of(call)->planes_sums(x, dy, &span, &k, &call->state->activation);
         return;
     }
     const plane_blocks blocks = blocks_of(&chunk);
@@ -108,28 +111,25 @@ void clbn_cpu_plane_reduce(const cpu_call *call, cpu_step step, size_t c, size_t
     }
 }
 
-static void plane_floats(const cpu_call *call, cpu_step step, size_t c, const cpu_piece *piece, size_t stride) {
-    const clbn_cpu_loops *loops = call->state->loops;
-    const float *x = floats_of(call, CLBN_X, piece);
-    const clbn_cpu_slopes k = slopes_of(call, c);
+static void plane_directly(const cpu_call *call, cpu_step step, size_t c, const cpu_piece *piece, size_t stride) {
     const clbn_shape *s = &call->state->shape;
+    const clbn_slot to = step == STEP_FORWARD ? CLBN_Y : CLBN_DX;
+    const clbn_cpu_slopes k = slopes_of(call, c);
     const size_t next = call->ask_next && c + 1 < s->channels ? s->inner : 0;
-    if (step == STEP_FORWARD && activation_of(call))
-        loops->planes_activate(x, floats_of(call, CLBN_Y, piece), piece->runs, stride, piece->length, &k, activation_of(call),
-                               next, call->tensors[CLBN_Y].stream);
-    else if (step == STEP_FORWARD)
-        loops->planes_apply(x, floats_of(call, CLBN_Y, piece), piece->runs, stride, piece->length,
-                            (clbn_cpu_constants){k.mean, k.scale, k.beta}, next, call->tensors[CLBN_Y].stream);
+    const clbn_cpu_span span = {piece->runs, stride, piece->length, next, call->tensors[to].stream};
+    const char *x = place_of(call, CLBN_X, piece);
+    char *out = place_of(call, to, piece);
+    if (step == STEP_FORWARD)
+        direct_of(call)->planes_forward(x, place_of(call, CLBN_RESIDUAL, piece), out, &span, &k, &call->state->activation);
     else
-        loops->planes_gradient(x, floats_of(call, CLBN_DY, piece), floats_of(call, CLBN_DX, piece), piece->runs, stride,
-                               piece->length, &k, activation_of(call), next, call->tensors[CLBN_DX].stream);
+        direct_of(call)->planes_gradient(x, place_of(call, CLBN_DY, piece), out, &span, &k, &call->state->activation);
 }
 
 void clbn_cpu_plane_apply(const cpu_call *call, cpu_step step, size_t c, size_t k) {
     const cpu_piece chunk = clbn_cpu_plane_piece(call->state, c, k);
     unsigned char *mask = call->mask ? call->mask + clbn_cpu_mask_start(call->state, c, k) : NULL;
-    if (clbn_cpu_stays_float(call, step)) {
-        plane_floats(call, step, c, &chunk, call->state->shape.channels * call->state->shape.inner);
+    if (clbn_cpu_stays_direct(call, step)) {
+        plane_directly(call, step, c, &chunk, call->state->shape.channels * call->state->shape.inner);
         return;
     }
     const plane_blocks blocks = blocks_of(&chunk);
@@ -152,7 +152,7 @@ void clbn_cpu_planes_in_order(const cpu_call *call, cpu_step step) {
         for (size_t plane = first; plane < clbn_min(first + each, planes); plane++) {
             const size_t c = plane % s->channels;
             const cpu_piece piece = {plane / s->channels, 1, c * s->inner, s->inner};
-            plane_floats(call, step, c, &piece, s->inner);
+            plane_directly(call, step, c, &piece, s->inner);
         }
     }
 }
@@ -197,16 +197,15 @@ void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_
     const cpu_piece tile = clbn_cpu_column_piece(call->state, k, t);
     const size_t rows = rows_of(&tile), pitch = clbn_round_up(tile.length, CLBN_CPU_LANES);
     for (int i = 0; i < 4; i++) memset(sums[i], 0, pitch * sizeof *sums[i]);
-    if (clbn_cpu_stays_float(call, step)) {
-        const cpu_plan *state = call->state;
-        const float *x = floats_of(call, CLBN_X, &tile);
+    if (clbn_cpu_stays_direct(call, step)) {
+        const clbn_cpu_span span = {tile.runs, call->state->width, tile.length, 0, false};
+        const char *x = place_of(call, CLBN_X, &tile), *dy = place_of(call, CLBN_DY, &tile);
         cpu_work work = {.call = call};
         clbn_cpu_block_constants(&work, tile.j);
         if (step == STEP_MOMENTS)
-            state->loops->columns_moments(x, tile.runs, state->width, tile.length, sums[0], sums[2]);
+            direct_of(call)->columns_moments(x, &span, sums[0], sums[2]);
         else
-            state->loops->columns_sums(x, floats_of(call, CLBN_DY, &tile), tile.runs, state->width, tile.length, &work.block,
-                                       activation_of(call), sums[0], sums[2]);
+            direct_of(call)->columns_sums(x, dy, &span, &work.block, &call->state->activation, sums[0], sums[2]);
         return;
     }
     for (size_t r = 0; r < tile.runs; r += rows) {
@@ -218,32 +217,29 @@ void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_
     }
 }
 
-static void column_floats(const cpu_call *call, cpu_step step, const cpu_piece *tile) {
-    const cpu_plan *state = call->state;
-    const float *x = floats_of(call, CLBN_X, tile);
+static void column_directly(const cpu_call *call, cpu_step step, const cpu_piece *tile) {
+    const clbn_slot to = step == STEP_FORWARD ? CLBN_Y : CLBN_DX;
+    const clbn_cpu_span span = {tile->runs, call->state->width, tile->length, 0, call->tensors[to].stream};
+    const char *x = place_of(call, CLBN_X, tile);
+    char *out = place_of(call, to, tile);
     cpu_work work = {.call = call};
     clbn_cpu_block_constants(&work, tile->j);
-    if (step == STEP_FORWARD && activation_of(call))
-        state->loops->columns_activate(x, floats_of(call, CLBN_Y, tile), tile->runs, state->width, tile->length, &work.block,
-                                       activation_of(call), call->tensors[CLBN_Y].stream);
-    else if (step == STEP_FORWARD)
-        state->loops->columns_apply(x, floats_of(call, CLBN_Y, tile), tile->runs, state->width, tile->length, work.block.mean,
-                                    work.block.scale, work.block.beta, call->tensors[CLBN_Y].stream);
+    if (step == STEP_FORWARD)
+        direct_of(call)->columns_forward(x, place_of(call, CLBN_RESIDUAL, tile), out, &span, &work.block,
+                                         &call->state->activation);
     else
-        state->loops->columns_gradient(x, floats_of(call, CLBN_DY, tile), floats_of(call, CLBN_DX, tile), tile->runs,
-                                       state->width, tile->length, &work.block, activation_of(call),
-                                       call->tensors[CLBN_DX].stream);
+        direct_of(call)->columns_gradient(x, place_of(call, CLBN_DY, tile), out, &span, &work.block, &call->state->activation);
 }
 
 void clbn_cpu_column_apply(const cpu_call *call, cpu_step step, size_t k, size_t t) {
     const cpu_plan *state = call->state;
     const cpu_piece tile = clbn_cpu_column_piece(state, k, t);
-    if (clbn_cpu_stays_float(call, step)) { /* by patches: the constants of some columns stay in the first cache for some rows */
+    if (clbn_cpu_stays_direct(call, step)) { /* by patches: the constants of some columns stay in the first cache for some rows */
         for (size_t r = 0; r < tile.runs; r += PATCH_ROWS) {
             for (size_t c = 0; c < tile.length; c += PATCH_COLUMNS) {
                 const cpu_piece patch = {tile.o + r, clbn_min(PATCH_ROWS, tile.runs - r), tile.j + c,
                                          clbn_min(PATCH_COLUMNS, tile.length - c)};
-                column_floats(call, step, &patch);
+                column_directly(call, step, &patch);
             }
         }
         return;

@@ -10,14 +10,33 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
 
 /* ------------------------------------------------------------------------------------------------------------- device */
 
+#if defined(__x86_64__) || defined(__i386__)
+/* Not every compiler's __builtin_cpu_supports knows it. */
+static bool has_f16c(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
+}
+
+static bool has_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+}
+
+static bool has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && has_f16c();
+}
+#endif
+
 static const clbn_cpu_loops *best_loops(bool portable) {
 #if defined(__x86_64__) || defined(__i386__)
-    if (!portable && clbn_cpu_loops_avx512 && __builtin_cpu_supports("avx512f")) return clbn_cpu_loops_avx512;
-    if (!portable && clbn_cpu_loops_avx2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return clbn_cpu_loops_avx2;
+    if (!portable && clbn_cpu_loops_avx512 && has_avx512()) return clbn_cpu_loops_avx512;
+    if (!portable && clbn_cpu_loops_avx2 && has_avx2()) return clbn_cpu_loops_avx2;
 #endif
     (void)portable;
     return &clbn_cpu_loops_portable;

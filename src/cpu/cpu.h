@@ -138,10 +138,10 @@ void clbn_cpu_plane_apply(const cpu_call *call, cpu_step step, size_t c, size_t 
 /* Into arrays with an entry a column of the tile: of moments mean, lo, m2, m2_lo. */
 void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_t t, double *const sums[4]);
 void clbn_cpu_column_apply(const cpu_call *call, cpu_step step, size_t k, size_t t);
-/* An apply of planes of floats in memory's order, where every channel's constants are known. */
+/* A direct apply of planes in memory's order, where every channel's constants are known. */
 void clbn_cpu_planes_in_order(const cpu_call *call, cpu_step step);
-/* Does a step stay on floats? */
-bool clbn_cpu_stays_float(const cpu_call *call, cpu_step step);
+/* Does a step go directly from storage to storage? */
+bool clbn_cpu_stays_direct(const cpu_call *call, cpu_step step);
 
 /* channel.c: a range of channels, which is cut to size there. */
 enum { CLBN_CPU_RANGE = 64 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The inner loops of the CPU path, compiled once for every instruction set that is worth it from one source: floats.inc and
- * gradients.inc work on float arrays in place, storage.inc brings values of any type to doubles and back, blocks.inc works on such doubles.
+ * The inner loops of the CPU path, compiled once for every instruction set that is worth it from one source: direct.inc goes
+ * from arrays in storage to arrays in storage, storage.inc brings values of any type to doubles and back, blocks.inc works on such
+ * doubles.
  * Each does the same operations in the same order; only those for AVX2 and AVX-512 fuse multiply-adds, the same ones both.
  */
 #ifndef CLBN_CPU_LOOPS_H
@@ -27,12 +28,7 @@ typedef struct clbn_cpu_sums {
     double sum, sum_lo, product, product_lo;
 } clbn_cpu_sums;
 
-/* The affine step of one channel: y = (x - mean) * scale + beta. */
-typedef struct clbn_cpu_constants {
-    double mean, scale, beta;
-} clbn_cpu_constants;
-
-/* The same with the gradient: dx = scale * (g - shift - ((x - mean) - lo) * slope). */
+/* The constants of one channel: y = ((x - mean) - lo) * scale + beta, dx = scale * (g - shift - ((x - mean) - lo) * slope). */
 typedef struct clbn_cpu_slopes {
     double mean, lo, scale, beta, shift, slope;
 } clbn_cpu_slopes;
@@ -52,32 +48,41 @@ typedef struct clbn_cpu_activation {
     double slope, low, high;
 } clbn_cpu_activation;
 
+/* Planes: runs pieces of length neighbours; columns: rows of as many columns, at most CLBN_CPU_MOST_COLUMNS for sums. stride: how
+ * many values on the next one begins. next: how far on lies what is read after this, and asked for now; 0: nothing.
+ * stream: store past the caches. */
+typedef struct clbn_cpu_span {
+    size_t runs, stride, length, next;
+    bool stream;
+} clbn_cpu_span;
+
+/* Dense arrays of one type; a is the identity, or an activation with kinks. Of a block only the constants matter here. */
+typedef struct clbn_cpu_direct {
+    clbn_cpu_moments (*planes_moments)(const void *x, const clbn_cpu_span *s);
+    /* Into mean and m2 of each column, 0 before; like all arrays of columns they have room for a multiple of the lanes. */
+    void (*columns_moments)(const void *x, const clbn_cpu_span *s, double *mean, double *m2);
+    /* residual: NULL, or added before the activation. */
+    void (*planes_forward)(const void *x, const void *residual, void *y, const clbn_cpu_span *s, const clbn_cpu_slopes *k,
+                           const clbn_cpu_activation *a);
+    void (*columns_forward)(const void *x, const void *residual, void *y, const clbn_cpu_span *s, const clbn_cpu_block *b,
+                            const clbn_cpu_activation *a);
+    /* Sums of g and of g * (x - mean); those of columns are added to. */
+    clbn_cpu_sums (*planes_sums)(const void *x, const void *dy, const clbn_cpu_span *s, const clbn_cpu_slopes *k,
+                                 const clbn_cpu_activation *a);
+    void (*columns_sums)(const void *x, const void *dy, const clbn_cpu_span *s, const clbn_cpu_block *b,
+                         const clbn_cpu_activation *a, double *sum, double *product);
+    void (*planes_gradient)(const void *x, const void *dy, void *dx, const clbn_cpu_span *s, const clbn_cpu_slopes *k,
+                            const clbn_cpu_activation *a);
+    void (*columns_gradient)(const void *x, const void *dy, void *dx, const clbn_cpu_span *s, const clbn_cpu_block *b,
+                             const clbn_cpu_activation *a);
+} clbn_cpu_direct;
+
+/* The first types of clbn_dtype, float32, float16 and bfloat16, have direct loops. */
+enum { CLBN_CPU_DIRECT_TYPES = 3 };
+
 typedef struct clbn_cpu_loops {
     const char *name;
-
-    /* Floats. Moments of runs pieces of length contiguous values, the pieces stride values apart. */
-    clbn_cpu_moments (*planes_moments)(const float *x, size_t runs, size_t stride, size_t length);
-    /* Moments of each of columns adjacent columns, at most CLBN_CPU_MOST_COLUMNS, over rows rows, stride values apart. */
-    void (*columns_moments)(const float *x, size_t rows, size_t stride, size_t columns, double *mean, double *m2);
-    /* stream: store past the caches. next: how far on lies what is read after this, and asked for now; 0: nothing. */
-    void (*planes_apply)(const float *x, float *y, size_t runs, size_t stride, size_t length, clbn_cpu_constants k, size_t next,
-                         bool stream);
-    void (*columns_apply)(const float *x, float *y, size_t rows, size_t stride, size_t columns, const double *mean,
-                          const double *scale, const double *beta, bool stream);
-    /* The same through an activation with kinks. Of a block only the constants matter here. */
-    void (*planes_activate)(const float *x, float *y, size_t runs, size_t stride, size_t length, const clbn_cpu_slopes *k,
-                            const clbn_cpu_activation *a, size_t next, bool stream);
-    void (*columns_activate)(const float *x, float *y, size_t rows, size_t stride, size_t columns, const clbn_cpu_block *b,
-                             const clbn_cpu_activation *a, bool stream);
-    /* Sums of g and of g * (x - mean); those of columns are added to. a is NULL, or an activation with kinks. */
-    clbn_cpu_sums (*planes_sums)(const float *x, const float *dy, size_t runs, size_t stride, size_t length,
-                                 const clbn_cpu_slopes *k, const clbn_cpu_activation *a);
-    void (*columns_sums)(const float *x, const float *dy, size_t rows, size_t stride, size_t columns, const clbn_cpu_block *b,
-                         const clbn_cpu_activation *a, double *sum, double *product);
-    void (*planes_gradient)(const float *x, const float *dy, float *dx, size_t runs, size_t stride, size_t length,
-                            const clbn_cpu_slopes *k, const clbn_cpu_activation *a, size_t next, bool stream);
-    void (*columns_gradient)(const float *x, const float *dy, float *dx, size_t rows, size_t stride, size_t columns,
-                             const clbn_cpu_block *b, const clbn_cpu_activation *a, bool stream);
+    clbn_cpu_direct direct[CLBN_CPU_DIRECT_TYPES];
 
     /* 1 / (sqrt(var + before) + behind), 0 for 0, of any count values. */
     void (*inverse_deviation)(size_t count, const double *var, double before, double behind, double *inverse);

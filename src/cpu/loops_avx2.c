@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The CPU loops for AVX2 and FMA; compiled with their flags, used only where the processor has them.
+ * The CPU loops for AVX2, FMA and F16C; compiled with their flags, used only where the processor has them.
  */
 #include "loops.h"
 
-#if defined(__AVX2__) && defined(__FMA__)
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include <immintrin.h>
 #define STREAM(p, a, b)                         \
     do {                                        \
         _mm256_stream_ps((p), (__m256)(a));     \
         _mm256_stream_ps((p) + 8, (__m256)(b)); \
     } while (0)
-#define STREAM_END _mm_sfence()
+#define STREAM_SHORTS(p, a, b) _mm256_stream_si256((__m256i *)(p), _mm256_set_m128i((__m128i)(b), (__m128i)(a)))
+#define PIECE                  32
+#define STREAM_END             _mm_sfence()
+#define WIDEN_SHORTS(h)        ((uints)_mm256_cvtepu16_epi32((__m128i)(h)))
+#define FROM_HALVES(h)         ((floats)_mm256_cvtph_ps((__m128i)(h)))
+#define TO_HALVES(f)           ((ushorts)_mm256_cvtps_ph((__m256)(f), _MM_FROUND_TO_NEAREST_INT))
+#define ANY(v)                 (!_mm256_testz_si256((__m256i)(v), (__m256i)(v)))
 /* Eight doubles are two registers. */
 #define HALVES(function, a, b, c)                                                               \
     __extension__({                                                                             \

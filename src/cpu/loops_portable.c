@@ -11,12 +11,16 @@
         memcpy(quarters + 2, &(b), sizeof(b));                                                             \
         for (int quarter = 0; quarter < 4; quarter++) _mm_stream_ps((p) + 4 * quarter, quarters[quarter]); \
     } while (0)
+#define STREAM_SHORTS(p, a, b) \
+    (_mm_stream_si128((__m128i *)(p), (__m128i)(a)), _mm_stream_si128((__m128i *)(p) + 1, (__m128i)(b)))
 #define STREAM_END _mm_sfence()
 #else
-#define STREAM(p, a, b) (memcpy((p), &(a), sizeof(a)), memcpy((p) + LANES, &(b), sizeof(b)))
-#define STREAM_END      (void)0
+#define STREAM(p, a, b)        (memcpy((p), &(a), sizeof(a)), memcpy((p) + LANES, &(b), sizeof(b)))
+#define STREAM_SHORTS(p, a, b) STREAM(p, a, b)
+#define STREAM_END             (void)0
 #endif
 
+#define PIECE 16
 #include "loops.inc"
 
 const clbn_cpu_loops clbn_cpu_loops_portable = TABLE("portable");

@@ -85,7 +85,7 @@ static clbn_status planes_by_chunk(const cpu_call *call) {
     for (int s = 0; s < call->step_count; s++) {
         p.step = call->steps[s];
         if (!is_sum(p.step)) {
-            if (clbn_cpu_stays_float(call, p.step) && call->state->pieces == 1)
+            if (clbn_cpu_stays_direct(call, p.step) && call->state->pieces == 1)
                 clbn_cpu_planes_in_order(call, p.step);
             else
                 each(&p, tasks, apply_chunk);
