@@ -49,6 +49,7 @@ static int start_all(comparison *c, char **commands, int count, FILE *about) {
         } else if (i == 0)
             return -1;
     }
+    fflush(about);
     return 0;
 }
 

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * clbn itself as a contender: worker_clbn cpu, or worker_clbn opencl. What it times is what `clbn bench` times, and the ways to
- * copy come from there too.
+ * clbn itself as a contender: worker_clbn DEVICE [f16], DEVICE as `clbn bench` takes it. What it times is what `clbn bench` times,
+ * and the ways to copy come from there too.
  */
 #include "worker.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LAYOUTS 2
 
 typedef struct clbn_state {
     session session;
+    clbn_dtype dtype;
     struct {
         bench_target target;
         clbn_plan *plan;
@@ -43,14 +45,15 @@ static int open_layout(worker *w, const unit *u, const char *layout) {
     config.rank = u->planes ? 4 : 2;
     config.dims = last ? nhwc : nchw;
     config.axis = last ? 3 : 1;
+    config.dtype = state.dtype;
     clbn_status made = clbn_plan_create(state.session.device, &config, &state.of[i].plan);
     if (made != CLBN_SUCCESS) return fail_library(&state.session.log, made, layout);
     *target = (bench_target){.op = u->op,
-                             .dtype = CLBN_F32,
+                             .dtype = state.dtype,
                              .real = CLBN_F32,
                              .count = unit_count(u),
                              .channels = u->c,
-                             .bytes = unit_count(u) * sizeof(float),
+                             .bytes = unit_count(u) * clbn_dtype_bytes(state.dtype),
                              .plan = state.of[i].plan,
                              .log = &state.session.log,
                              .what = layout};
@@ -76,7 +79,12 @@ static int run_way(worker *w, unsigned way, size_t calls) {
 static int read_way(worker *w, unsigned way, float *to) {
     (void)w;
     bench_target *target = &state.of[state.ways[way].layout].target;
-    return target->read(target, bench_output(target), to);
+    if (state.dtype == CLBN_F32) return target->read(target, bench_output(target), to);
+    uint16_t *halves = malloc(target->bytes);
+    int status = halves ? target->read(target, bench_output(target), halves) : fail_run("worker_clbn: no memory");
+    for (size_t i = 0; status == EXIT_DONE && i < target->count; i++) to[i] = (float)half_to_double(halves[i]);
+    free(halves);
+    return status;
 }
 
 static void close_unit(worker *w) {
@@ -91,7 +99,8 @@ static void close_unit(worker *w) {
 
 int main(int argc, char **argv) {
     worker w = {.open = open_unit, .run = run_way, .read = read_way, .close = close_unit};
-    if (argc != 2) return fail_input("worker_clbn cpu|opencl");
+    if (argc < 2 || argc > 3 || (argc == 3 && strcmp(argv[2], "f16") != 0)) return fail_input("worker_clbn DEVICE [f16]");
+    state.dtype = argc == 3 ? CLBN_F16 : CLBN_F32;
     w.name = strcmp(argv[1], "cpu") == 0 ? "clbn-cpu" : "clbn-pocl";
     state.session.log.quiet = 1;
     TRY(session_open(&state.session, argv[1]));

@@ -109,6 +109,7 @@ static int run_row(const options *o, const session *s, bench_op op, const bench_
     config.dtype = o->dtype;
     options_activation(o, &config);
     config.residual = o->with_residual;
+    config.variant = o->variant;
     clbn_status made = clbn_plan_create(s->device, &config, &plan);
     if (made != CLBN_SUCCESS) return fail_library(&s->log, made, what);
     target.plan = plan;

@@ -6,6 +6,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,6 +183,17 @@ int parse_residual_flag(options *o, const char *option, const char *text) {
     (void)text;
     o->with_residual = 1;
     return EXIT_DONE;
+}
+
+int parse_variant(options *o, const char *option, const char *text) {
+    char names[1024];
+    size_t used = 0;
+    for (size_t k = 0; clbn_variant_name(k); k++) {
+        o->variant = clbn_variant_name(k);
+        if (strcmp(text, o->variant) == 0) return EXIT_DONE;
+        if (used < sizeof names) used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", k ? ", " : "", o->variant);
+    }
+    return fail_input("%s holds '%s', needs one of %s", option, text, names);
 }
 
 int parse_seconds(options *o, const char *option, const char *text) {

@@ -20,6 +20,7 @@ int parse_op(options *o, const char *option, const char *text);
 int parse_shape(options *o, const char *option, const char *text);
 int parse_dtype(options *o, const char *option, const char *text);
 int parse_residual_flag(options *o, const char *option, const char *text);
+int parse_variant(options *o, const char *option, const char *text);
 int parse_seconds(options *o, const char *option, const char *text);
 int parse_format(options *o, const char *option, const char *text);
 int parse_json(options *o, const char *option, const char *text);

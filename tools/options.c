@@ -76,6 +76,7 @@ static const option_row rows[] = {
     {"--shape", "S", COMMAND_BENCH, parse_shape, 0, 1, "as 32x64x56x56; may be given again (that, 65536x256)"},
     {"--dtype", "T", COMMAND_BENCH, parse_dtype, 0, 0, "f32, f16, bf16 or f64 (f32)"},
     {"--residual", NULL, COMMAND_BENCH, parse_residual_flag, 0, 0, "with a residual"},
+    {"--variant", "V", COMMAND_BENCH, parse_variant, 0, 0, "force this one, as group-fused-planes (the plan chooses)"},
     {"--seconds", "T", COMMAND_BENCH, parse_seconds, 0, 0, "for a row (0.5)"},
     {"--format", "F", COMMAND_BENCH, parse_format, 0, 0, "table or csv (table)"},
     {"--seconds", "T", COMMAND_VERIFY, parse_seconds, 0, 0, "to begin no more work after (40; thorough: all is done)"},

@@ -58,7 +58,8 @@ typedef struct options {
     unsigned shape_count;
     clbn_dtype dtype;
     int with_residual;
-    double seconds; /* of bench, of verify; 0: not given to it */
+    const char *variant; /* of bench; NULL: the plan chooses */
+    double seconds;      /* of bench, of verify; 0: not given to it */
     int csv;
     int json, thorough;
 } options;

@@ -83,6 +83,7 @@ static const struct {
     {2, "--json takes no value", {"verify", "--json=1"}},
     {2, "--thorough is given twice", {"verify", "--thorough", "--thorough"}},
     {2, "--axis is no option of verify", {"verify", "--axis", "1"}},
+    {2, "--variant holds 'planes', needs one of alone-fused-columns", {"bench", "--variant", "planes"}},
     {2, "--seconds holds '0'", {"verify", "--seconds", "0"}},
     {2, "--json is no option of bench", {"bench", "--json"}},
     {2, "--device", {"verify", "--device", "x:y"}},
@@ -139,6 +140,7 @@ static const struct {
     {2, "--shape holds '1x1x1x1x1x1x1x1x1'", {"bench", "--shape", "1x1x1x1x1x1x1x1x1"}},
     {2, "--shape holds '4294967296x4294967296'|overflows", {"bench", "--shape", "4294967296x4294967296"}},
     {2, "--axis 2 is out of range|--shape 3x4", {"bench", "--shape", "3x4", "--axis", "2"}},
+    {2, "--variant holds 'planes', needs one of alone-fused-columns", {"bench", "--variant", "planes"}},
     {2, "--seconds holds '0'", {"bench", "--seconds", "0"}},
     {2, "--seconds holds 'x'", {"bench", "--seconds", "x"}},
     {2, "--format holds 'json'", {"bench", "--format", "json"}},
@@ -241,6 +243,7 @@ START_TEST(without_a_driver_auto_takes_the_cpu_path_and_opencl_is_not_there) {
     ck_assert_ptr_nonnull(strstr(result->out, "device: cpu"));
     REFUSED(1, "--device opencl", N, "--device", "opencl");
     REFUSED(1, "--device 0:0", "bench", "--device", "0:0");
+    REFUSED(1, "CPU path has no variants", "bench", "--device=cpu", "--variant=alone-split-planes");
     if (old[0])
         setenv("OCL_ICD_VENDORS", old, 1);
     else
