@@ -272,6 +272,36 @@ START_TEST(channels_last_images_may_stand_apart) {
 }
 END_TEST
 
+/* A slice of a wider tensor, added to a dense one. */
+START_TEST(a_residual_may_lie_apart) {
+    enum { OUTER = 4, CHANNELS = 3, INNER = 40, ROW = CHANNELS * INNER, APART = ROW + 5 };
+    const size_t dims[] = {OUTER, CHANNELS, INNER}, apart[] = {APART, INNER, 1};
+    const char *names[MOST_NAMES];
+    const size_t count = variant_names(names);
+    for (size_t k = 0; k < count; k++) {
+        float x[OUTER * ROW], y[OUTER * ROW], residual[OUTER * APART];
+        clbn_plan *plan = NULL;
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        config.rank = 3, config.dims = dims, config.epsilon = 0, config.variant = names[k], config.residual = 1;
+        config.strides.residual = apart;
+        const clbn_status status = clbn_plan_create(tested(), &config, &plan);
+        if (names[k] && status == CLBN_ERROR_UNSUPPORTED) continue;
+        ck_clbn(status);
+        for (int i = 0; i < OUTER * ROW; i++) x[i] = i % 2 ? 1 : -1;
+        for (int i = 0; i < OUTER * APART; i++) residual[i] = (float)i;
+        const clbn_forward_args args = {.x = clbn_host(x), .y = clbn_host(y), .residual = clbn_host(residual)};
+        ck_clbn(clbn_forward_training(plan, NULL, &args, 0, NULL, NULL));
+        for (int i = 0; i < OUTER * ROW; i++) {
+            const long double added = residual[i / ROW * APART + i % ROW], right = x[i] + added;
+            const bounds_channel of = {0, 1, 1, 1, added, OUTER * INNER};
+            ck_assert_msg(fabsl(y[i] - right) <= bounds_y(tested_bounds(), &of, x[i]), "%s: y at %d is %g, not %Lg",
+                          names[k] ? names[k] : "its choice", i, (double)y[i], right);
+        }
+        clbn_plan_destroy(plan);
+    }
+}
+END_TEST
+
 void add_edges(TCase *tests) {
     tcase_add_test(tests, training_of_a_constant_channel_gives_beta_exactly);
     tcase_add_test(tests, inference_at_the_mean_gives_beta_exactly);
@@ -282,4 +312,5 @@ void add_edges(TCase *tests) {
     tcase_add_test(tests, a_negative_running_var_gives_what_the_formula_gives);
     tcase_add_test(tests, training_without_y_writes_the_statistics);
     tcase_add_test(tests, channels_last_images_may_stand_apart);
+    tcase_add_test(tests, a_residual_may_lie_apart);
 }

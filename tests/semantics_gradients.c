@@ -232,6 +232,38 @@ START_TEST(a_frozen_layer_needs_no_x_for_dx) {
 }
 END_TEST
 
+/* Nor does it matter what x holds there, where it is given for dgamma. */
+START_TEST(a_frozen_layers_dx_does_not_look_at_x) {
+    static const size_t shapes[][3] = {{2, 3, 40}, {40, 3, 1}};
+    const float zeros[3] = {0}, ones[3] = {1, 1, 1};
+    const char *names[MOST_NAMES];
+    const size_t variants = variant_names(names);
+    for (size_t k = 0; k < variants * 2; k++) {
+        float x[240], dy[240], dx[240], dgamma[3];
+        const size_t count = shapes[k % 2][0] * shapes[k % 2][1] * shapes[k % 2][2];
+        clbn_plan *plan = NULL;
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        config.rank = 3, config.dims = shapes[k % 2], config.epsilon = 0, config.variant = names[k / 2];
+        const clbn_status status = clbn_plan_create(tested(), &config, &plan);
+        if (names[k / 2] && status == CLBN_ERROR_UNSUPPORTED) continue;
+        ck_clbn(status);
+        for (size_t i = 0; i < count; i++) x[i] = i % 3 ? INFINITY : NAN, dy[i] = (float)(i + 1);
+        ck_clbn(clbn_backward_inference(plan, NULL,
+                                        &(clbn_backward_args){.dy = clbn_host(dy),
+                                                              .x = clbn_host(x),
+                                                              .dx = clbn_host(dx),
+                                                              .dgamma = clbn_host(dgamma),
+                                                              .running_mean = clbn_host(zeros),
+                                                              .running_var = clbn_host(ones)},
+                                        0, NULL, NULL));
+        for (size_t i = 0; i < count; i++)
+            ck_assert_msg(dx[i] == dy[i], "%s: dx at %zu is %g, not %g", names[k / 2] ? names[k / 2] : "its choice", i,
+                          (double)dx[i], (double)dy[i]);
+        clbn_plan_destroy(plan);
+    }
+}
+END_TEST
+
 /* Behind an activation it needs them too, and the plan's last call was about another batch. */
 START_TEST(dresidual_alone_finds_the_statistics_it_needs) {
     const size_t dims[] = {4, 2};
@@ -266,5 +298,6 @@ void add_gradients(TCase *tests) {
     tcase_add_test(tests, var_0_with_epsilon_0_has_dx_0);
     tcase_add_test(tests, no_value_at_all_has_gradients_of_0);
     tcase_add_test(tests, a_frozen_layer_needs_no_x_for_dx);
+    tcase_add_test(tests, a_frozen_layers_dx_does_not_look_at_x);
     tcase_add_test(tests, dresidual_alone_finds_the_statistics_it_needs);
 }
