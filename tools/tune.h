@@ -16,8 +16,9 @@ typedef struct candidate {
     int is_usual; /* what plans take untuned */
     int is_out;   /* too slow to be asked on */
     bench_series times[TUNE_MAX_OPS];
-    /* When the race is over: */
-    size_t rounds, faster;        /* faster: in how many than the usual one */
+    size_t rounds;
+    /* When the race is judged: */
+    size_t faster;                /* in how many rounds than the usual one */
     double medians[TUNE_MAX_OPS]; /* seconds a call */
     double together;              /* their sum */
 } candidate;
@@ -32,7 +33,7 @@ typedef struct race {
 
 /* Time all in turn, round after round, for about so many seconds. */
 int race_run(race *r, double seconds);
-/* The one that is faster than the usual one beyond the noise, or NULL. */
-const candidate *race_winner(const race *r);
+/* Judge what was timed, once: the one that is faster than the usual one beyond the noise, or NULL. */
+const candidate *race_winner(race *r);
 
 #endif

@@ -49,6 +49,7 @@ static int warm_up(race *r) {
         for (unsigned op = 0; op < r->op_count; op++) {
             enter(r, &r->candidates[i], op);
             TRY(r->target->run(r->target, 0, 1));
+            progress_step(0);
         }
     }
     return EXIT_DONE;
@@ -96,12 +97,12 @@ int race_run(race *r, double seconds) {
         progress_step((size_t)(1000 * spent / seconds));
         status = run_round(r, round);
     }
-    if (status == EXIT_DONE) conclude(r);
     return status;
 }
 
-const candidate *race_winner(const race *r) {
+const candidate *race_winner(race *r) {
     const candidate *usual = usual_of(r), *best = usual;
+    conclude(r);
     for (const candidate *c = r->candidates; c != r->candidates + r->count; c++)
         if (!c->is_out && c->together < best->together) best = c;
     if (best == usual || best->together > WINNERS_TIME * usual->together) return NULL;
