@@ -120,9 +120,9 @@ typedef struct clbn_device_options {
     void *user_data;         /* handed to message */
     int portable;            /* 1: the CPU path uses its plain C loops, as on a processor without wide vectors; 0: the best */
     int skip_trials;         /* 1: plans take their variant untried; 0: see clbn_plan_create */
-    /* An absolute path of a folder for compiled kernels, made when needed; read while the device is opened. NULL, "": no file is
-     * touched. Files are their owner's alone, and count only for the same clbn, device and driver; one that is damaged, foreign or
-     * cannot be written costs the time to compile. Filling it may take a driver as long as compiling does. Any number of processes
+    /* An absolute path of a folder for compiled kernels and for what clbn_device_prefer was told, made when needed; read while the
+     * device is opened. NULL, "": no file is touched. Files are their owner's alone, and count only for the same clbn, device and driver; one that is damaged, foreign or
+     * cannot be written costs the time to compile, and a preference. Filling it may take a driver as long as compiling does. Any number of processes
      * may share it; contexts of several devices do without. */
     const char *cache_dir;
 } clbn_device_options;
@@ -259,7 +259,9 @@ typedef struct clbn_config {
     double epsilon;     /* 0, or a normal float; with var = 0 and epsilon = 0, inv_std is 0 */
     clbn_epsilon_rule epsilon_rule;
     clbn_running_variance running_variance;
-    const char *variant; /* NULL: the plan chooses; else the name of one variant (docs/performance.md lists them), to force it */
+    const char
+        *variant; /* NULL: the plan chooses, see clbn_device_prefer; else the name of one variant (docs/performance.md lists
+                          * them), to force it */
     clbn_activation activation;
     double slope;                         /* of CLBN_LEAKY_RELU: any finite number */
     double low, high;                     /* of CLBN_CLIP: low <= high, may be infinite */
@@ -302,17 +304,28 @@ typedef struct clbn_plan_info {
     unsigned backward_launches;                                       /* of clbn_backward_training with saved statistics */
     clbn_dtype dtype, y_dtype;                                        /* of x and of y; never CLBN_AS_X */
     clbn_dtype channel_dtype;                                         /* real: CLBN_F32 or CLBN_F64 */
+    int preferred;                                                    /* 1: variant is one that clbn_device_prefer named */
 } clbn_plan_info;
 
 CLBN_API clbn_status clbn_plan_query(const clbn_plan *plan, clbn_plan_info *info);
 
 /* Bytes of .mask: one bit an element, each run of values (inner of them, or channels * inner where channels lie side by side)
  * filled up to whole bytes; 0 where the config has no mask. How bits are laid out is the plan's own affair: a
- * mask is for the plan that wrote it, or one made from the same config on the same device. */
+ * mask is for the plan that wrote it, or one made from the same config on the same device with the same variant. */
 CLBN_API size_t clbn_plan_mask_bytes(const clbn_plan *plan);
 
 /* The names that config.variant takes, in the order in which plans on OpenCL devices try them; NULL past the last. */
 CLBN_API const char *clbn_variant_name(size_t index);
+
+/* Tell the device which variant is fastest there: from now on plans of the config's kinds and shape (the three numbers and the strides
+ * that the library makes of dims, axis and strides; types, activation, residual, mask; nothing else of it) whose config.variant is NULL
+ * take that one, unless its trial goes wrong: then they choose as ever. Plans already made stay as they are. variant NULL: they choose
+ * as ever again. Results of another variant have the same accuracy, and not always the same bits.
+ * A device with a cache_dir keeps it there, and devices that are opened on it later know it; where it cannot be written the message
+ * callback is told, and the preference holds for this device alone, as without a cache_dir. `clbn tune` measures, and calls this.
+ * Errors: those of clbn_plan_create for what is wrong with the config, or a variant that is none or cannot do the shape; UNSUPPORTED on
+ * the CPU path, which has no variants. After an error all is as before. */
+CLBN_API clbn_status clbn_device_prefer(clbn_device *device, const clbn_config *config, const char *variant);
 
 /* ---------------------------------------------------------------------------------------------------------- buffers */
 

@@ -178,6 +178,9 @@ struct clbn_backend {
      * are remembered as wrong, unless they are asked for by name. */
     void (*trial)(const clbn_plan *plan, clbn_trial *trial);
     void (*remember)(const clbn_plan *plan, clbn_verdict verdict);
+    /* Plans of the same kinds and shape take that variant from now on; NULL: their own choice. The plan has no state, and its info is
+     * empty. A backend without variants has none. */
+    clbn_status (*prefer)(const clbn_plan *plan, const char *variant);
 };
 
 extern const clbn_backend clbn_cpu_backend, clbn_opencl_backend;

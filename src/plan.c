@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Presets, and plans: a config is checked, becomes three numbers, and the backend makes the rest ready.
+ * Presets, and plans: a config is checked, becomes three numbers, and the backend makes the rest ready, or hears what to prefer.
  */
 #include "internal.h"
 
@@ -107,10 +107,26 @@ static const char *copy_text(const char *text) {
     return copy ? strcpy(copy, text) : NULL;
 }
 
-/* Everything of the plan that does not depend on its backend. */
-static clbn_status fill(clbn_plan *plan, const clbn_config *config) {
-    plan->x_type = config->dtype;
-    plan->y_type = y_type_of(config);
+/* The caller's texts become the plan's own. */
+static clbn_status own_texts(clbn_plan *plan) {
+    const clbn_custom_activation given = plan->custom;
+    plan->custom.value = copy_text(given.value);
+    plan->custom.derivative = copy_text(given.derivative);
+    const bool copied = !given.value == !plan->custom.value && !given.derivative == !plan->custom.derivative;
+    CHECK(copied, plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the activation's expressions");
+    return CLBN_SUCCESS;
+}
+
+/* A checked config as a plan, without what its backend makes; the texts are the caller's. */
+static clbn_status describe(clbn_device *device, const clbn_config *config, clbn_plan *plan) {
+    CHECK(device != NULL, device, CLBN_ERROR_INVALID_ARGUMENT, "device is NULL");
+    CHECK(config != NULL, device, CLBN_ERROR_INVALID_ARGUMENT, "config is NULL; start one from clbn_config_preset");
+    TRY(check_types(device, config));
+    *plan = (clbn_plan){.device = device, .x_type = config->dtype, .y_type = y_type_of(config)};
+    const size_t bytes = clbn_max(clbn_dtype_bytes(plan->x_type), clbn_dtype_bytes(plan->y_type));
+    TRY(clbn_shape_make(device, config, bytes, &plan->shape, plan->views));
+    TRY(check_epsilon(device, config));
+    TRY(check_activation(device, config));
     plan->real_type = plan->x_type == CLBN_F64 || plan->y_type == CLBN_F64 ? CLBN_F64 : CLBN_F32;
     plan->epsilon = config->epsilon;
     plan->epsilon_rule = config->epsilon_rule;
@@ -119,6 +135,7 @@ static clbn_status fill(clbn_plan *plan, const clbn_config *config) {
     plan->slope = config->slope;
     plan->low = config->low;
     plan->high = config->high;
+    if (config->activation == CLBN_CUSTOM) plan->custom = *config->custom;
     plan->residual = config->residual;
     plan->mask = config->mask;
     plan->info = (clbn_plan_info){.outer = plan->shape.outer,
@@ -127,36 +144,19 @@ static clbn_status fill(clbn_plan *plan, const clbn_config *config) {
                                   .dtype = plan->x_type,
                                   .y_dtype = plan->y_type,
                                   .channel_dtype = plan->real_type};
-    if (config->activation != CLBN_CUSTOM) return CLBN_SUCCESS;
-    const clbn_custom_activation *custom = config->custom;
-    plan->custom = *custom;
-    plan->custom.value = copy_text(custom->value);
-    plan->custom.derivative = copy_text(custom->derivative);
-    const bool copied = !custom->value == !plan->custom.value && !custom->derivative == !plan->custom.derivative;
-    CHECK(copied, plan->device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for the activation's expressions");
     return CLBN_SUCCESS;
 }
 
 clbn_status clbn_plan_make(clbn_device *device, const clbn_config *config, bool is_trial, clbn_plan **plan) {
     CHECK(plan != NULL, device, CLBN_ERROR_INVALID_ARGUMENT, "plan is NULL; it must point to where the plan goes");
     *plan = NULL;
-    CHECK(device != NULL, device, CLBN_ERROR_INVALID_ARGUMENT, "device is NULL");
-    CHECK(config != NULL, device, CLBN_ERROR_INVALID_ARGUMENT, "config is NULL; start one from clbn_config_preset");
-    TRY(check_types(device, config));
-    clbn_shape shape;
-    clbn_view views[CLBN_TENSOR_COUNT];
-    const size_t bytes = clbn_max(clbn_dtype_bytes(config->dtype), clbn_dtype_bytes(y_type_of(config)));
-    TRY(clbn_shape_make(device, config, bytes, &shape, views));
-    TRY(check_epsilon(device, config));
-    TRY(check_activation(device, config));
-
-    clbn_plan *made = calloc(1, sizeof *made);
+    clbn_plan described;
+    TRY(describe(device, config, &described));
+    clbn_plan *made = malloc(sizeof *made);
     CHECK(made != NULL, device, CLBN_ERROR_OUT_OF_HOST_MEMORY, "no host memory for a plan");
-    made->device = device;
-    made->shape = shape;
+    *made = described;
     made->is_trial = is_trial;
-    memcpy(made->views, views, sizeof views);
-    clbn_status status = fill(made, config);
+    clbn_status status = own_texts(made);
     if (status == CLBN_SUCCESS) status = device->backend->plan_open(made, config);
     if (status != CLBN_SUCCESS) {
         free_texts(made);
@@ -187,6 +187,15 @@ clbn_status clbn_plan_query(const clbn_plan *plan, clbn_plan_info *info) {
 
 size_t clbn_plan_mask_bytes(const clbn_plan *plan) {
     return plan ? plan->mask_bytes : 0;
+}
+
+clbn_status clbn_device_prefer(clbn_device *device, const clbn_config *config, const char *variant) {
+    clbn_plan described;
+    TRY(describe(device, config, &described));
+    CHECK(device->backend->prefer != NULL, device, CLBN_ERROR_UNSUPPORTED,
+          "variant is %s%s%s; the CPU path has no variants to prefer", variant ? "\"" : "", variant ? variant : "NULL",
+          variant ? "\"" : "");
+    return device->backend->prefer(&described, variant);
 }
 
 const char *clbn_variant_name(size_t index) {

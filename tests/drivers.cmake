@@ -23,7 +23,7 @@ find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 
 set(suites device semantics golden pipeline arguments)
 # What only drivers take that run them whole.
-set(whole devices refused trials cache)
+set(whole devices refused trials cache preferences)
 # Some 500 kernels each, of which each runs a few times.
 set(of_many_kernels operations exact exhaustive)
 
@@ -46,7 +46,7 @@ if(CLBN_POCL)
 endif()
 
 if(CLBN_RUSTICL)
-  foreach(suite ${suites} extents trials cache)
+  foreach(suite ${suites} extents trials cache preferences)
     # It streams 2 GB/s: cases take turns with the variants.
     clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 1500
       ENVIRONMENT ${CLBN_RUSTICL} CLBN_TEST_ELEMENTS=100000 CLBN_TEST_SHORT=1)

@@ -5,9 +5,9 @@
  * Called as `test_cache FOLDER` it is one of many processes that share one.
  */
 #define _GNU_SOURCE
+#include "folder.h"
 #include "pipeline.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <limits.h>
 #include <spawn.h>
@@ -38,53 +38,6 @@ cl_program CL_API_CALL clCreateProgramWithSource(cl_context context, cl_uint cou
     memcpy(&create, &found, sizeof create);
     compiled += count > 1; /* the device's one-line kernel is none of them */
     return create(context, count, texts, lengths, code);
-}
-
-/* ------------------------------------------------------------------------------------------------------------- folders */
-
-static char folder[PATH_MAX - 300], path[PATH_MAX];
-
-static void folder_make(void) {
-    const char *base = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/clbn-cache-XXXXXX", base ? base : "/tmp");
-    ck_assert_msg(mkdtemp(folder) != NULL, "no folder %s", folder);
-}
-
-/* The name of the one file there, in path; how many there are. */
-static unsigned files(void) {
-    unsigned count = 0;
-    DIR *open = opendir(folder);
-    for (struct dirent *entry; open && (entry = readdir(open));) {
-        if (entry->d_name[0] == '.') continue;
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        count++;
-    }
-    if (open) closedir(open);
-    return count;
-}
-
-static void folder_remove(void) {
-    while (files() != 0 && remove(path) == 0) continue;
-    rmdir(folder);
-}
-
-static char *content(size_t *bytes) {
-    FILE *file = fopen(path, "rb");
-    ck_assert_ptr_nonnull(file);
-    fseek(file, 0, SEEK_END);
-    *bytes = (size_t)ftell(file);
-    rewind(file);
-    char *text = malloc(*bytes);
-    ck_assert_uint_eq(fread(text, 1, *bytes, file), *bytes);
-    fclose(file);
-    return text;
-}
-
-static void write_content(const char *text, size_t bytes) {
-    FILE *file = fopen(path, "wb");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_uint_eq(fwrite(text, 1, bytes, file), bytes);
-    fclose(file);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- a plan */
@@ -167,38 +120,6 @@ START_TEST(a_folder_that_cannot_be_made_or_read_costs_only_time) {
 }
 END_TEST
 
-/* Damage number which of a good file; what is there must not be used. */
-static void damage(int which, char *text, size_t bytes) {
-    char name[PATH_MAX];
-    snprintf(name, sizeof name, "%s", path);
-    if (which < 8) { /* cut */
-        const size_t kept[] = {0, 1, 15, 16, 48, 200, bytes / 2, bytes - 1};
-        write_content(text, kept[which]);
-    } else if (which == 8) { /* longer */
-        text = realloc(text, bytes + 1);
-        text[bytes] = 0;
-        write_content(text, bytes + 1);
-    } else if (which < 40) { /* one bit: in each word of the head, in the key, in the binary */
-        const size_t at = which < 20 ? (size_t)(which - 9) * 5 : 56 + (bytes - 57) / 20 * (size_t)(which - 20);
-        text[at] = (char)(text[at] ^ 1 << which % 8);
-        write_content(text, bytes);
-    } else if (which == 40) { /* others may write */
-        ck_assert_int_eq(chmod(name, 0622), 0);
-    } else if (which == 41) { /* a link to a good file */
-        strcat(path, ".moved");
-        ck_assert_int_eq(rename(name, path), 0);
-        ck_assert_int_eq(symlink(path, name), 0);
-    } else if (which == 42) { /* a folder */
-        ck_assert_int_eq(remove(name), 0);
-        ck_assert_int_eq(mkdir(name, 0700), 0);
-    } else { /* a pipe, which would never end */
-        ck_assert_int_eq(remove(name), 0);
-        ck_assert_int_eq(mkfifo(name, 0600), 0);
-    }
-    free(text);
-}
-enum { DAMAGES = 44 };
-
 START_TEST(a_file_that_is_damaged_or_foreign_is_not_used_and_is_replaced) {
     if (test_is_short() && _i % 5 != 4) return;
     size_t bytes = 0;
@@ -209,7 +130,7 @@ START_TEST(a_file_that_is_damaged_or_foreign_is_not_used_and_is_replaced) {
     damage(_i, text, bytes);
     use(folder, CLBN_IDENTITY);
     ck_assert_msg(compiled == 1, "damage %d: compiled %u times", _i, compiled);
-    if (_i != 42) { /* nothing is put in a folder's place */
+    if (_i != DAMAGE_FOLDER) { /* nothing is put in a folder's place */
         use(folder, CLBN_IDENTITY);
         ck_assert_msg(compiled == 0, "damage %d was not mended", _i);
     }

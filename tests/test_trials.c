@@ -165,6 +165,42 @@ START_TEST(a_wrong_variant_is_passed_by_for_the_next_which_is_right) {
 }
 END_TEST
 
+START_TEST(a_preferred_variant_is_tried_as_any_and_passed_by_where_it_is_wrong) {
+    clbn_device *device = fresh();
+    clbn_config config = config_like("tiny_outliers_lanes", NULL);
+    clbn_plan_info usual, info;
+    clbn_plan *plan = plan_of(device, &config);
+    ck_clbn(clbn_plan_query(plan, &usual));
+    clbn_plan_destroy(plan);
+    ck_assert_ptr_nonnull(strstr(usual.variant, "fused-columns"));
+    const char *preferred = strncmp(usual.variant, "alone", 5) == 0 ? "alone-split-columns" : "group-split-columns";
+    ck_clbn(clbn_device_prefer(device, &config, preferred));
+    unlucky = "moments_columns";
+    said_clear();
+    plan = plan_of(device, &config);
+    be_lucky();
+    ck_clbn(clbn_plan_query(plan, &info));
+    ck_assert_msg(strcmp(info.variant, usual.variant) == 0 && !info.preferred, "took %s", info.variant);
+    ck_assert_msg(strstr(said_notice(), preferred) && strstr(said_notice(), "passed by"), "told \"%s\"", said_notice());
+    clbn_plan_destroy(plan);
+    launches = 0; /* it is remembered, and the preference stands back */
+    plan = plan_of(device, &config);
+    ck_clbn(clbn_plan_query(plan, &info));
+    ck_assert_msg(strcmp(info.variant, usual.variant) == 0 && !info.preferred && launches == 0, "took %s", info.variant);
+    clbn_plan_destroy(plan);
+    clbn_device_destroy(device);
+
+    device = fresh();
+    ck_clbn(clbn_device_prefer(device, &config, preferred));
+    launches = 0;
+    plan = plan_of(device, &config);
+    ck_clbn(clbn_plan_query(plan, &info));
+    ck_assert_msg(strcmp(info.variant, preferred) == 0 && info.preferred && launches > 0, "took %s", info.variant);
+    clbn_plan_destroy(plan);
+    clbn_device_destroy(device);
+}
+END_TEST
+
 START_TEST(where_every_variant_is_wrong_there_is_no_plan_and_a_sentence) {
     clbn_device *device = fresh();
     clbn_config config = config_like("inner_2", NULL);
@@ -235,6 +271,7 @@ static void add(Suite *suite) {
     tcase_add_loop_test(tests, a_launch_that_does_nothing_or_fails_is_found_whatever_its_kernel, 0,
                         (int)(2 * sizeof kernels / sizeof *kernels));
     tcase_add_loop_test(tests, a_wrong_variant_is_passed_by_for_the_next_which_is_right, 0, 4);
+    tcase_add_test(tests, a_preferred_variant_is_tried_as_any_and_passed_by_where_it_is_wrong);
     tcase_add_test(tests, where_every_variant_is_wrong_there_is_no_plan_and_a_sentence);
     tcase_add_test(tests, a_variant_is_tried_once_a_device_and_kinds_and_never_where_that_is_asked_for);
     tcase_add_loop_test(tests, a_compiler_that_reads_something_else_is_found, 0, sizeof misreadings / sizeof *misreadings);

@@ -23,6 +23,10 @@ typedef struct row_text {
     char activation[64];
 } row_text;
 
+const char *bench_op_name(bench_op op) {
+    return op_names[op];
+}
+
 static const char *dtype_name(clbn_dtype dtype) {
     static const char *const names[] = {[CLBN_F32] = "f32", [CLBN_F16] = "f16", [CLBN_BF16] = "bf16", [CLBN_F64] = "f64"};
     return names[dtype];
@@ -35,7 +39,7 @@ static void no_commas(char *text) {
 }
 
 static row_text describe(const options *o, const session *s, bench_op op, const bench_shape *shape, const clbn_plan_info *plan) {
-    row_text row = {.op = op_names[op], .shape = array_shape(shape->rank, shape->dims)};
+    row_text row = {.op = bench_op_name(op), .shape = array_shape(shape->rank, shape->dims)};
     if (o->axis == CLBN_AXIS_NONE)
         snprintf(row.axis, sizeof row.axis, "none");
     else
@@ -93,25 +97,38 @@ static int run_target(const options *o, const session *s, bench_target *target, 
     return EXIT_DONE;
 }
 
+bench_what bench_name(const bench_shape *shape) {
+    bench_what what;
+    snprintf(what.text, sizeof what.text, "--shape %s", array_shape(shape->rank, shape->dims).text);
+    return what;
+}
+
+int bench_describe(const options *o, const bench_shape *shape, clbn_config *config, bench_target *target) {
+    TRY(axis_channels(o, (file_ref){"", target->what}, shape->rank, shape->dims, &target->channels));
+    array_count(shape->rank, shape->dims, ARRAY_F64, &target->count); /* the option's parser has seen that it fits */
+    target->dtype = o->dtype;
+    target->real = o->dtype == CLBN_F64 ? CLBN_F64 : CLBN_F32;
+    target->residual = o->with_residual;
+    target->bytes = target->count * clbn_dtype_bytes(o->dtype);
+    *config = clbn_config_preset(o->preset);
+    config->rank = shape->rank;
+    config->dims = shape->dims;
+    config->axis = o->axis;
+    config->dtype = o->dtype;
+    options_activation(o, config);
+    config->residual = o->with_residual;
+    return EXIT_DONE;
+}
+
 static int run_row(const options *o, const session *s, bench_op op, const bench_shape *shape) {
-    char what[64 + sizeof(shape_text)];
-    bench_target target = {.op = op, .dtype = o->dtype, .residual = o->with_residual, .log = &s->log, .what = what};
+    bench_what what = bench_name(shape);
+    bench_target target = {.op = op, .log = &s->log, .what = what.text};
     clbn_plan *plan = NULL;
-    clbn_config config = clbn_config_preset(o->preset);
-    snprintf(what, sizeof what, "--shape %s", array_shape(shape->rank, shape->dims).text);
-    TRY(axis_channels(o, (file_ref){"", what}, shape->rank, shape->dims, &target.channels));
-    array_count(shape->rank, shape->dims, ARRAY_F64, &target.count); /* the option's parser has seen that it fits */
-    target.bytes = target.count * clbn_dtype_bytes(o->dtype);
-    target.real = o->dtype == CLBN_F64 ? CLBN_F64 : CLBN_F32;
-    config.rank = shape->rank;
-    config.dims = shape->dims;
-    config.axis = o->axis;
-    config.dtype = o->dtype;
-    options_activation(o, &config);
-    config.residual = o->with_residual;
+    clbn_config config;
+    TRY(bench_describe(o, shape, &config, &target));
     config.variant = o->variant;
     clbn_status made = clbn_plan_create(s->device, &config, &plan);
-    if (made != CLBN_SUCCESS) return fail_library(&s->log, made, what);
+    if (made != CLBN_SUCCESS) return fail_library(&s->log, made, what.text);
     target.plan = plan;
     int status = run_target(o, s, &target, shape);
     if (target.state) target.close(&target);
@@ -119,13 +136,13 @@ static int run_row(const options *o, const session *s, bench_op op, const bench_
     return status;
 }
 
-/* Every shape is checked before the first row is measured. */
-static int check_shapes(const options *o, const bench_shape *shapes, unsigned count) {
-    for (unsigned i = 0; i < count; i++) {
+int bench_shapes(const options *o, const bench_shape **shapes, unsigned *count) {
+    *shapes = o->shape_count ? o->shapes : default_shapes;
+    *count = o->shape_count ? o->shape_count : sizeof default_shapes / sizeof *default_shapes;
+    for (unsigned i = 0; i < *count; i++) {
+        const bench_shape *shape = &(*shapes)[i];
         size_t channels;
-        char what[64 + sizeof(shape_text)];
-        snprintf(what, sizeof what, "--shape %s", array_shape(shapes[i].rank, shapes[i].dims).text);
-        TRY(axis_channels(o, (file_ref){"", what}, shapes[i].rank, shapes[i].dims, &channels));
+        TRY(axis_channels(o, (file_ref){"", bench_name(shape).text}, shape->rank, shape->dims, &channels));
     }
     return EXIT_DONE;
 }
@@ -143,11 +160,11 @@ static int run_rows(const options *o, const session *s, const bench_shape *shape
 }
 
 int run_bench(const options *o) {
-    const bench_shape *shapes = o->shape_count ? o->shapes : default_shapes;
-    unsigned shape_count = o->shape_count ? o->shape_count : sizeof default_shapes / sizeof *default_shapes;
+    const bench_shape *shapes;
+    unsigned shape_count;
     session s = {0};
     s.log.quiet = o->csv;
-    TRY(check_shapes(o, shapes, shape_count));
+    TRY(bench_shapes(o, &shapes, &shape_count));
     int status = session_open(&s, o->device);
     if (status == EXIT_DONE && o->dtype == CLBN_F64) status = session_need_fp64(&s, o->device, "--dtype f64");
     if (status == EXIT_DONE) status = run_rows(o, &s, shapes, shape_count);

@@ -165,7 +165,7 @@ static void add_kernel(bench_target *target, opencl_state *state, size_t i, cons
     target->names[way] = kernels[i].name;
 }
 
-int bench_open_opencl(bench_target *target, const session *s) {
+int bench_open_calls(bench_target *target, const session *s) {
     opencl_state *state = calloc(1, sizeof *state);
     if (!state) return fail_run("%s: no memory", target->what);
     target->state = state;
@@ -176,8 +176,14 @@ int bench_open_opencl(bench_target *target, const session *s) {
     if (status != CLBN_SUCCESS) return fail_library(target->log, status, target->what);
     for (int i = 0; i < BENCH_BUFFERS; i++) TRY(make_buffer(target, state, i));
     target->names[WAY_OP] = "op";
+    target->ways = WAY_ENQUEUE_COPY;
+    return EXIT_DONE;
+}
+
+int bench_open_opencl(bench_target *target, const session *s) {
+    TRY(bench_open_calls(target, s));
     target->names[WAY_ENQUEUE_COPY] = "enqueue-copy";
     target->ways = WAY_FIRST_KERNEL;
-    for (size_t i = 0; i < KERNEL_COUNT; i++) add_kernel(target, state, i, &s->info);
+    for (size_t i = 0; i < KERNEL_COUNT; i++) add_kernel(target, target->state, i, &s->info);
     return EXIT_DONE;
 }

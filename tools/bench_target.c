@@ -64,7 +64,8 @@ int bench_make(const bench_target *target, int buffer, array *a) {
     int tensor = buffer < BENCH_TENSORS;
     clbn_dtype type = tensor ? target->dtype : target->real;
     uint32_t state = 1 + (uint32_t)buffer;
-    if (!(uses[buffer].ops & IN(target->op)) || (uses[buffer].of_residual && !target->residual)) return EXIT_DONE;
+    if (!(uses[buffer].ops & (IN(target->op) | target->also)) || (uses[buffer].of_residual && !target->residual))
+        return EXIT_DONE;
     TRY(array_make(a, (file_ref){"", target->what}, types[type], 1, tensor ? &target->count : &target->channels));
     for (size_t i = 0; i < a->count && i < PERIOD; i++) {
         state = state * 1664525U + 1013904223U;
@@ -117,7 +118,10 @@ static clbn_status call_backward(const bench_target *target, cl_command_queue qu
 }
 
 int bench_call(const bench_target *target, cl_command_queue queue, const clbn_buffer *buffers, size_t calls) {
+    clbn_buffer own[BENCH_BUFFERS] = {{.kind = CLBN_BUFFER_ABSENT}}; /* those of other operations are absent */
+    for (int i = 0; i < BENCH_BUFFERS; i++)
+        if (uses[i].ops & IN(target->op)) own[i] = buffers[i];
     clbn_status status =
-        target->op == OP_BACKWARD ? call_backward(target, queue, buffers, calls) : call_forward(target, queue, buffers, calls);
+        target->op == OP_BACKWARD ? call_backward(target, queue, own, calls) : call_forward(target, queue, own, calls);
     return status == CLBN_SUCCESS ? EXIT_DONE : fail_library(target->log, status, target->what);
 }

@@ -12,6 +12,7 @@ int run_backward(const options *o);
 int run_moments(const options *o);
 int run_devices(const options *o);
 int run_bench(const options *o);
+int run_tune(const options *o);
 int run_verify(const options *o);
 
 #endif

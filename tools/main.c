@@ -20,6 +20,8 @@ static int dispatch(const options *o) {
         return run_devices(o);
     case COMMAND_BENCH:
         return run_bench(o);
+    case COMMAND_TUNE:
+        return run_tune(o);
     case COMMAND_VERIFY:
         return run_verify(o);
     case COMMAND_HELP:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The table of options, and the parser that it drives. Options stand before, between or after the files, as "--axis 1" or
- * "--axis=1"; "--" ends them. An option that is given twice is refused (bench's --op and --shape are lists).
+ * "--axis=1"; "--" ends them. An option that is given twice is refused (--op and --shape are lists).
  */
 #include "options.h"
 
@@ -25,12 +25,14 @@ static const struct {
     {"devices", COMMAND_DEVICES, 0, "", "what it can run on, and what it would choose"},
     {"verify", COMMAND_VERIFY, 0, "", "this machine's device against the CPU oracle"},
     {"bench", COMMAND_BENCH, 0, "", "times, and bandwidth against the device's own copy"},
+    {"tune", COMMAND_TUNE, 0, "", "which variant is fastest here, for all commands to come"},
     {"help", COMMAND_HELP, 0, "", "this text"},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 
 #define RUNS    (COMMAND_NORMALIZE | COMMAND_BACKWARD)
 #define ARRAYS  (RUNS | COMMAND_MOMENTS)
+#define TIMES   (COMMAND_BENCH | COMMAND_TUNE)
 #define DEVICES (ARRAYS | COMMAND_VERIFY | COMMAND_BENCH)
 
 /* A row without a parse function names a file: its path goes to the field at the offset. */
@@ -48,8 +50,9 @@ typedef struct option_row {
 
 static const option_row rows[] = {
     {"-o", "Y", COMMAND_NORMALIZE, FIELD(y), "the normalized array to write"},
-    {"--axis", "K", ARRAYS | COMMAND_BENCH, parse_axis, 0, 0, "the channel axis, negative from the end, or none (1)"},
+    {"--axis", "K", ARRAYS | TIMES, parse_axis, 0, 0, "the channel axis, negative from the end, or none (1)"},
     {"--device", "D", DEVICES, parse_device, 0, 0, "auto, cpu, opencl, or P:D (auto)"},
+    {"--device", "D", COMMAND_TUNE, parse_device, 0, 0, "opencl, or P:D (opencl)"},
     {"--preset", "P", RUNS, parse_preset, 0, 0, "pytorch, tensorflow, keras, onnx (pytorch)"},
     {"--epsilon", "E", RUNS, parse_epsilon, 0, 0, "added for stability, from 0 on (1e-5; tensorflow 1e-3)"},
     {"--epsilon-rule", "R", RUNS, parse_epsilon_rule, 0, 0, "inside: 1/sqrt(var+E), outside: 1/(sqrt(var)+E) (inside)"},
@@ -60,7 +63,7 @@ static const option_row rows[] = {
     {"--beta", "F", RUNS, FIELD(beta), "shift, one value a channel (0)"},
     {"--running-mean", "F", RUNS, FIELD(running_mean), "running mean in (training: 0)"},
     {"--running-var", "F", RUNS, FIELD(running_var), "running variance in (training: 1)"},
-    {"--activation", "A", RUNS | COMMAND_BENCH, parse_activation, 0, 0,
+    {"--activation", "A", RUNS | TIMES, parse_activation, 0, 0,
      "identity, relu, leaky-relu:SLOPE, clip:LOW,HIGH, silu (identity)"},
     {"--residual", "F", RUNS, FIELD(residual), "added before the activation (absent)"},
     {"--running-mean-out", "F", COMMAND_NORMALIZE, FIELD(running_mean_out), "the updated running mean to write"},
@@ -73,11 +76,13 @@ static const option_row rows[] = {
     {"--dbeta", "F", COMMAND_BACKWARD, FIELD(dbeta), "the gradient of beta to write"},
     {"--dresidual", "F", COMMAND_BACKWARD, FIELD(dresidual), "the gradient of the residual to write"},
     {"--op", "O", COMMAND_BENCH, parse_op, 0, 1, "training, inference or backward; may be given again (all)"},
-    {"--shape", "S", COMMAND_BENCH, parse_shape, 0, 1, "as 32x64x56x56; may be given again (that, 65536x256)"},
-    {"--dtype", "T", COMMAND_BENCH, parse_dtype, 0, 0, "f32, f16, bf16 or f64 (f32)"},
-    {"--residual", NULL, COMMAND_BENCH, parse_residual_flag, 0, 0, "with a residual"},
+    {"--op", "O", COMMAND_TUNE, parse_op, 0, 1, "what to be fast in, together; may be given again (training, backward)"},
+    {"--shape", "S", TIMES, parse_shape, 0, 1, "as 32x64x56x56; may be given again (that, 65536x256)"},
+    {"--dtype", "T", TIMES, parse_dtype, 0, 0, "f32, f16, bf16 or f64 (f32)"},
+    {"--residual", NULL, TIMES, parse_residual_flag, 0, 0, "with a residual"},
     {"--variant", "V", COMMAND_BENCH, parse_variant, 0, 0, "force this one, as group-fused-planes (the plan chooses)"},
     {"--seconds", "T", COMMAND_BENCH, parse_seconds, 0, 0, "for a row (0.5)"},
+    {"--seconds", "T", COMMAND_TUNE, parse_seconds, 0, 0, "for a shape (2)"},
     {"--format", "F", COMMAND_BENCH, parse_format, 0, 0, "table or csv (table)"},
     {"--seconds", "T", COMMAND_VERIFY, parse_seconds, 0, 0, "to begin no more work after (40; thorough: all is done)"},
     {"--json", NULL, COMMAND_VERIFY, parse_json, 0, 0, "one JSON object instead of a table"},
@@ -238,9 +243,10 @@ int options_parse(options *o, int argc, char **argv) {
     o->epsilon = o->update_weight = NAN;
     o->epsilon_rule = o->running_variance = -1;
     o->activation_text = "identity";
-    if (argc < 2) return fail_input("usage: clbn normalize|backward|moments|devices|verify|bench ...; 'clbn help' says more");
+    if (argc < 2)
+        return fail_input("usage: clbn normalize|backward|moments|devices|verify|bench|tune ...; 'clbn help' says more");
     TRY(find_command(argv[1], &o->command));
-    o->seconds = o->command == COMMAND_BENCH ? 0.5 : 0;
+    o->seconds = o->command == COMMAND_BENCH ? 0.5 : o->command == COMMAND_TUNE ? 2 : 0;
     state s = {.o = o, .argc = argc, .at = 2, .argv = argv};
     if (o->command == COMMAND_HELP || o->command == COMMAND_VERSION) {
         if (argc > 2 && o->command == COMMAND_VERSION) return fail_input("'%s' is left over after --version", argv[2]);

@@ -17,7 +17,8 @@ typedef enum command {
     COMMAND_VERIFY = 16,
     COMMAND_BENCH = 32,
     COMMAND_HELP = 64,
-    COMMAND_VERSION = 128
+    COMMAND_VERSION = 128,
+    COMMAND_TUNE = 256
 } command;
 
 typedef enum run_mode { MODE_TRAINING = 0, MODE_INFERENCE = 1 } run_mode;
@@ -59,7 +60,7 @@ typedef struct options {
     clbn_dtype dtype;
     int with_residual;
     const char *variant; /* of bench; NULL: the plan chooses */
-    double seconds;      /* of bench, of verify; 0: not given to it */
+    double seconds;      /* of bench, of tune, of verify; 0: not given to it */
     int csv;
     int json, thorough;
 } options;

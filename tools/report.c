@@ -52,6 +52,7 @@ void note(const char *format, ...) {
 static void hear(void *user_data, clbn_status status, cl_int native, const char *sentence) {
     library_log *log = user_data;
     (void)native; /* the sentence names it */
+    log->notices += status == CLBN_SUCCESS;
     if (status != CLBN_SUCCESS)
         snprintf(log->sentence, sizeof log->sentence, "%s", sentence);
     else if (!log->quiet)

@@ -45,6 +45,7 @@ typedef struct file_ref {
 /* What the library says, kept for the error line; notices go to standard output unless quiet is set. */
 typedef struct library_log {
     int quiet;
+    unsigned notices; /* so far */
     char sentence[1024];
     char cache_dir[1024];
 } library_log;

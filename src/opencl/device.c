@@ -143,6 +143,7 @@ static clbn_status finish_open(clbn_device *device, clbn_opencl *cl) {
     clRetainDevice(cl->device);
     clbn_cl_describe(cl->device, &device->info);
     read_facts(cl, device->info.kind);
+    if (device->cache_dir) cl->source_sum = clbn_cl_cache_sources(&cl->source_bytes);
     if (mtx_init(&cl->lock, mtx_plain) != thrd_success) {
         status = clbn_tell(device, CLBN_ERROR_OUT_OF_HOST_MEMORY, 0, "no lock could be made");
         clReleaseDevice(cl->device);
@@ -166,6 +167,7 @@ static clbn_status finish_open(clbn_device *device, clbn_opencl *cl) {
 void clbn_cl_device_close(clbn_device *device) {
     clbn_opencl *cl = device->state;
     clbn_cl_programs_release(cl);
+    clbn_cl_preferences_release(cl);
     if (cl->queue) clReleaseCommandQueue(cl->queue);
     clReleaseDevice(cl->device);
     clReleaseContext(cl->context);

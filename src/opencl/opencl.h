@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the OpenCL backend's parts share: device (list.c, device.c), policy (which launches), program (build, keep), launch
- * (arguments, events), transfer (host arrays), check (what only OpenCL knows), run (a call). Only this folder calls
+ * What the OpenCL backend's parts share: device (list.c, device.c), policy (which launches), preference (which variant), program
+ * (build, keep), cache (files), launch (arguments, events), transfer (host arrays), check (what only OpenCL knows), run (a call). Only this folder calls
  * OpenCL.
  */
 #ifndef CLBN_OPENCL_H
@@ -20,6 +20,13 @@ typedef struct clbn_program {
     unsigned right, wrong; /* bits by the number of a variant: how its trial ended */
 } clbn_program;
 
+/* What was said last of plans of some kinds and shape: see clbn_device_prefer. */
+typedef struct clbn_preference {
+    struct clbn_preference *next;
+    const char *variant; /* its name, a constant; NULL: none, whatever is kept on disk */
+    char key[];          /* the kinds and the shape */
+} clbn_preference;
+
 typedef struct clbn_opencl {
     cl_context context;
     cl_device_id device;
@@ -27,8 +34,11 @@ typedef struct clbn_opencl {
     bool shares_memory;     /* with the host: host arrays are used in place */
     bool whole_vectors;     /* a work-item is a CPU thread with vector registers: let it walk whole vectors */
     size_t compute_units, max_group, max_items[2], local_bytes, cache_bytes;
-    mtx_t lock; /* over programs, and what is in them */
+    size_t source_bytes; /* of the kernels, and the sum of all that every file in a cache_dir depends on */
+    uint64_t source_sum;
+    mtx_t lock; /* over programs and preferences, and what is in them */
     clbn_program *programs;
+    clbn_preference *preferences;
 } clbn_opencl;
 
 /* CL_DEVICE_* of a device, as text; "" if it can't be had. */
@@ -75,6 +85,7 @@ typedef struct clbn_cl_plan {
     clbn_shape shape; /* the plan's, or with inner folded into outer: see policy.c */
     clbn_view views[CLBN_TENSOR_COUNT];
     const clbn_variant *variant;
+    bool preferred; /* is it one that clbn_device_prefer named? */
     clbn_tile tile;
     clbn_program *program; /* the device's */
     clbn_cut work;         /* of moments */
@@ -95,10 +106,9 @@ typedef struct clbn_cl_plan {
 
 /* The device's program for a plan's kinds, compiled when first asked for. */
 clbn_status clbn_cl_program(const clbn_plan *plan, const clbn_tile *tile, clbn_program **program);
-/* Compiled programs on disk, where the device has a cache_dir. load: true where program->program and right are there now. store: what
- * has been compiled by now, and the bits of the variants found right. Storing may take a driver seconds: not under the lock. */
-bool clbn_cl_cache_load(const clbn_device *device, clbn_program *program, const char *options);
-void clbn_cl_cache_store(const clbn_device *device, const clbn_program *program, unsigned right);
+/* Keeps on disk what has been compiled by now, and the bits of the variants found right. It may take a driver seconds: not under the
+ * lock. */
+void clbn_cl_program_keep(const clbn_device *device, const clbn_program *program, unsigned right);
 /* Of the variants that those kernels serve, the bits of those whose trial went wrong; 0 before there is a program. */
 unsigned clbn_cl_wrong_variants(const clbn_plan *plan, const clbn_tile *tile);
 void clbn_cl_programs_release(clbn_opencl *cl);
@@ -107,11 +117,37 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
 /* As the backend's, in internal.h. */
 void clbn_cl_trial(const clbn_plan *plan, clbn_trial *trial);
 void clbn_cl_remember(const clbn_plan *plan, clbn_verdict verdict);
+clbn_status clbn_cl_prefer(const clbn_plan *plan, const char *variant);
 /* The kernels of a variant, by job. */
 typedef struct clbn_kernel_names {
     const char *moments, *apply, *sums, *grad, *fused, *fused_grad; /* the last two are NULL where it is split */
 } clbn_kernel_names;
 clbn_kernel_names clbn_cl_kernels(const clbn_variant *variant);
+
+/* Which variant such plans should take, by this device's word or else by what is kept on disk; NULL: there is none. Of the plan its
+ * kinds count, of state the shape and the views. */
+const char *clbn_cl_preference(const clbn_plan *plan, const clbn_cl_plan *state);
+/* variant: a constant, or NULL. */
+clbn_status clbn_cl_preference_set(const clbn_plan *plan, const clbn_cl_plan *state, const char *variant);
+void clbn_cl_preferences_release(clbn_opencl *cl);
+
+/* ------------------------------------------------------------------------------------------------------------- on disk */
+
+/* What is kept in the device's cache_dir, each thing under a name; without one nothing is, and no file is touched. */
+typedef struct clbn_kept {
+    uint64_t facts[2];
+    size_t bytes;
+    void *content; /* to be freed */
+} clbn_kept;
+
+/* The kernels' and variants' sum, and how many bytes kernels have; taken once a device. */
+uint64_t clbn_cl_cache_sources(size_t *bytes);
+/* true where there was something whole. */
+bool clbn_cl_cache_read(const clbn_device *device, const char *name, clbn_kept *kept);
+/* true where it is there now. */
+bool clbn_cl_cache_write(const clbn_device *device, const char *name, const clbn_kept *kept);
+/* true where nothing is there now. */
+bool clbn_cl_cache_remove(const clbn_device *device, const char *name);
 
 /* ------------------------------------------------------------------------------------------------------------- launches */
 

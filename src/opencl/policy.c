@@ -173,6 +173,16 @@ static bool choose(const clbn_plan *plan, clbn_cl_plan *state, const clbn_opencl
     return false;
 }
 
+/* Takes what clbn_device_prefer named, where it can and no trial of it went wrong. */
+static bool take_preferred(const clbn_plan *plan, clbn_cl_plan *state, const clbn_opencl *cl) {
+    const char *name = clbn_cl_preference(plan, state);
+    const clbn_variant *v = name ? named(name) : NULL;
+    if (v == NULL || !can(v, state, cl)) return false;
+    take(v, plan, state);
+    state->preferred = !(clbn_cl_wrong_variants(plan, &state->tile) & bit_of(v));
+    return state->preferred;
+}
+
 /* ------------------------------------------------------------------------------------------------------------- cutting */
 
 /* How large a group all the plan's kernels take. */
@@ -301,22 +311,39 @@ static void cut_all(const clbn_plan *plan, const clbn_opencl *cl, clbn_cl_plan *
     state->parts_count = PARTS * state->work.chunks * s->channels * state->columns;
 }
 
-clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_plan *state) {
-    const clbn_shape *s = &state->shape;
-    const clbn_opencl *cl = plan->device->state;
+/* What is known of the plan's work before there is a variant. */
+static void lay_out(const clbn_plan *plan, clbn_cl_plan *state) {
     state->shape = plan->shape;
     memcpy(state->views, plan->views, sizeof plan->views);
     if (!plan->residual) state->views[CLBN_RESIDUAL] = state->views[CLBN_DRESIDUAL] = state->views[CLBN_Y]; /* no say */
     fold_inner(state);
-    if (variant || !choose(plan, state, cl)) {
-        const clbn_variant *v = variant ? named(variant) : &variants[cl->whole_vectors ? VARIANTS / 2 - 1 : VARIANTS - 1];
-        CHECK(v != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT, "variant is \"%s\"; clbn_variant_name lists those there are",
-              variant);
-        CHECK(can(v, state, cl), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu%s", v->name,
-              s->outer, s->channels, s->inner, are_columns(state) ? "" : " with these strides");
-        CHECK(variant, plan->device, CLBN_ERROR_UNSUPPORTED, "no variant that is right on %s can do %zu x %zu x %zu",
-              plan->device->info.device, s->outer, s->channels, s->inner);
-        take(v, plan, state);
+}
+
+static clbn_status check_can(const clbn_plan *plan, const clbn_cl_plan *state, const clbn_variant *v) {
+    const clbn_shape *s = &state->shape;
+    CHECK(can(v, state, plan->device->state), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu%s",
+          v->name, s->outer, s->channels, s->inner, are_columns(state) ? "" : " with these strides");
+    return CLBN_SUCCESS;
+}
+
+static clbn_status check_named(const clbn_plan *plan, const clbn_cl_plan *state, const char *variant) {
+    const clbn_variant *v = named(variant);
+    CHECK(v != NULL, plan->device, CLBN_ERROR_INVALID_ARGUMENT, "variant is \"%s\"; clbn_variant_name lists those there are",
+          variant);
+    return check_can(plan, state, v);
+}
+
+clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_plan *state) {
+    const clbn_shape *s = &state->shape;
+    const clbn_opencl *cl = plan->device->state;
+    lay_out(plan, state);
+    if (variant) {
+        TRY(check_named(plan, state, variant));
+        take(named(variant), plan, state);
+    } else if (!take_preferred(plan, state, cl) && !choose(plan, state, cl)) {
+        TRY(check_can(plan, state, &variants[cl->whole_vectors ? VARIANTS / 2 - 1 : VARIANTS - 1]));
+        return clbn_tell(plan->device, CLBN_ERROR_UNSUPPORTED, 0, "no variant that is right on %s can do %zu x %zu x %zu",
+                         plan->device->info.device, s->outer, s->channels, s->inner);
     }
     if (s->channels == 0) return CLBN_SUCCESS;
     size_t group;
@@ -324,6 +351,13 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
     TRY(largest_group(plan, state, &group));
     cut_all(plan, cl, state, group);
     return CLBN_SUCCESS;
+}
+
+clbn_status clbn_cl_prefer(const clbn_plan *plan, const char *variant) {
+    clbn_cl_plan state = {.variant = NULL};
+    lay_out(plan, &state);
+    if (variant) TRY(check_named(plan, &state, variant));
+    return clbn_cl_preference_set(plan, &state, variant ? named(variant)->name : NULL);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- trials */
@@ -353,5 +387,5 @@ void clbn_cl_remember(const clbn_plan *plan, clbn_verdict verdict) {
     *(verdict == CLBN_RIGHT ? &state->program->right : &state->program->wrong) |= bit_of(state->variant);
     const unsigned right = state->program->right & ~state->program->wrong;
     mtx_unlock(&cl->lock);
-    clbn_cl_cache_store(plan->device, state->program, right); /* by now with kernels that drivers compile when they first run */
+    clbn_cl_program_keep(plan->device, state->program, right); /* by now with kernels that drivers compile when they first run */
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Programs: the embedded kernels compiled with the macros of a tile, once a device and tile, kept with the device.
+ * Programs: the embedded kernels compiled with the macros of a tile, once a device and tile, kept with the device, and on disk.
  */
 #include "opencl/opencl.h"
 
@@ -45,6 +45,61 @@ clbn_status clbn_cl_build(const clbn_device *device, const char *const *texts, c
     return CLBN_ERROR_KERNEL_BUILD;
 }
 
+/* ------------------------------------------------------------------------------------------------------------- on disk */
+
+/* Makes the program of a binary, with as many kernels as it had. */
+static cl_program from_binary(const clbn_opencl *cl, const clbn_kept *kept, const char *options) {
+    const unsigned char *binary = kept->content;
+    cl_int status = CL_SUCCESS, code = CL_SUCCESS;
+    size_t kernels = 0;
+    cl_program made = clCreateProgramWithBinary(cl->context, 1, &cl->device, &kept->bytes, &binary, &status, &code);
+    if (code != CL_SUCCESS) return NULL;
+    if (status == CL_SUCCESS && clBuildProgram(made, 1, &cl->device, options, NULL, NULL) == CL_SUCCESS &&
+        clGetProgramInfo(made, CL_PROGRAM_NUM_KERNELS, sizeof kernels, &kernels, NULL) == CL_SUCCESS &&
+        kernels == kept->facts[1]) {
+        return made;
+    }
+    clReleaseProgram(made);
+    return NULL;
+}
+
+/* What is kept of a program: its binary, and the facts are the variants found right and the number of kernels. */
+static bool load(const clbn_device *device, clbn_program *program, const char *options) {
+    clbn_kept kept;
+    if (!clbn_cl_cache_read(device, program->key, &kept)) return false;
+    if (kept.bytes) program->program = from_binary(device->state, &kept, options);
+    if (program->program) program->right = (unsigned)kept.facts[0];
+    free(kept.content);
+    return program->program != NULL;
+}
+
+/* A program's binary, to be freed. Of a program of several devices drivers do not agree which binary is whose, nor whether one may be
+ * left out: it is not kept. */
+static unsigned char *binary_of(cl_program program, size_t *bytes) {
+    cl_uint count = 0;
+    if (clGetProgramInfo(program, CL_PROGRAM_NUM_DEVICES, sizeof count, &count, NULL) != CL_SUCCESS || count != 1) return NULL;
+    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof *bytes, bytes, NULL) != CL_SUCCESS || *bytes == 0) return NULL;
+    unsigned char *binary = malloc(*bytes);
+    if (binary && clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS) return binary;
+    free(binary);
+    return NULL;
+}
+
+void clbn_cl_program_keep(const clbn_device *device, const clbn_program *program, unsigned right) {
+    clbn_kept kept = {.facts = {right, 0}};
+    size_t kernels = 0;
+    if (device->cache_dir == NULL) return;
+    kept.content = binary_of(program->program, &kept.bytes);
+    if (kept.content &&
+        clGetProgramInfo(program->program, CL_PROGRAM_NUM_KERNELS, sizeof kernels, &kernels, NULL) == CL_SUCCESS) {
+        kept.facts[1] = kernels;
+        clbn_cl_cache_write(device, program->key, &kept);
+    }
+    free(kept.content);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ compiled */
+
 /* Kinds as kernels/common.cl names them. */
 static const char *type_word(clbn_dtype type) {
     static const char *const words[] = {
@@ -87,9 +142,9 @@ static clbn_status make(const clbn_device *device, const char *options, const ch
         return clbn_tell(device, CLBN_ERROR_OUT_OF_HOST_MEMORY, 0, "no host memory for a program");
     }
     strcat(strcpy((*made)->key, options), custom);
-    if (clbn_cl_cache_load(device, *made, options)) return CLBN_SUCCESS;
+    if (load(device, *made, options)) return CLBN_SUCCESS;
     const clbn_status status = clbn_cl_build(device, texts, lengths, count, options, &(*made)->program);
-    if (status == CLBN_SUCCESS && device->skip_trials) clbn_cl_cache_store(device, *made, 0); /* else behind its trial */
+    if (status == CLBN_SUCCESS && device->skip_trials) clbn_cl_program_keep(device, *made, 0); /* else behind its trial */
     if (status != CLBN_SUCCESS) {
         free((*made)->key);
         free(*made);

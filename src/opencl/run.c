@@ -38,6 +38,7 @@ static clbn_status plan_open(clbn_plan *plan, const clbn_config *config) {
     const size_t runs = state->variant->columns ? state->shape.outer : state->shape.outer * state->shape.channels;
     plan->mask_bytes = plan->mask && any ? runs * state->mask_run : 0;
     plan->info.variant = state->variant->name;
+    plan->info.preferred = state->preferred;
     plan->info.training_launches = plan->info.backward_launches = !any ? 0 : split ? 3 : 1;
     plan->info.inference_launches = any ? 1 : 0;
     plan->info.moments_launches = !any ? 0 : split ? 2 : 1;
@@ -177,6 +178,7 @@ const clbn_backend clbn_opencl_backend = {.name = "opencl",
                                           .plan_open = plan_open,
                                           .trial = clbn_cl_trial,
                                           .remember = clbn_cl_remember,
+                                          .prefer = clbn_cl_prefer,
                                           .plan_close = plan_close,
                                           .check_queue = clbn_cl_check_queue,
                                           .check_buffer = clbn_cl_check_buffer,

@@ -17,6 +17,7 @@ int main(void) {
     add_types(suite);
     add_backward(suite);
     add_bench(suite);
+    add_tune(suite);
     add_verify(suite);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -69,6 +69,7 @@ void add_numbers(Suite *suite);
 void add_types(Suite *suite);
 void add_backward(Suite *suite);
 void add_bench(Suite *suite);
+void add_tune(Suite *suite);
 void add_verify(Suite *suite);
 
 /* A case with the folder fixture. */
