@@ -43,6 +43,9 @@ if(CLBN_POCL)
     clbn_test(NAME pocl.${suite}.groups-to-7 COMMAND test_${suite} LABELS pocl-groups TIMEOUT 600
       ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable POCL_MAX_WORK_GROUP_SIZE=7 CLBN_TEST_ELEMENTS=2500 CLBN_TEST_SHORT=1)
   endforeach()
+  # What warps of a GPU would move, without one: a few shapes; scripts/audit takes all.
+  clbn_test(NAME audit LABELS audit COMMAND test_audit TIMEOUT 600
+    ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable CLBN_TEST_SHORT=1)
 endif()
 
 if(CLBN_RUSTICL)
