@@ -37,5 +37,5 @@ house_build(clang OPTIONS -DCMAKE_C_COMPILER=clang SUITES cpu:100000)
 set(leaks suppressions=${PROJECT_SOURCE_DIR}/cmake/drivers-leak.supp:print_suppressions=0)
 house_build(sanitized SUITES cpu:100000 pocl:2500:short
   OPTIONS -DCMAKE_C_COMPILER=gcc "-DCMAKE_C_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCLBN_LOOPS_LEVEL=-O1 -DCLBN_BUILD_EXAMPLES=OFF
+    -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O2 -g1 -DNDEBUG" -DCLBN_LOOPS_LEVEL=-O1 -DCLBN_BUILD_EXAMPLES=OFF
   ENVIRONMENT "LSAN_OPTIONS=${leaks}" "UBSAN_OPTIONS=print_stacktrace=1")

@@ -33,7 +33,8 @@ static clbn_tile tile_of(const clbn_plan *plan, bool alone) {
 enum {
     GROUP = 256,             /* work-items of a group, where the device can */
     COLUMN_LANES = 8,        /* of which this many lie along a row of columns: 128 bytes */
-    SMALL = 65536,           /* elements that one launch should do */
+    SMALL = 65536,           /* elements that one launch of work-groups should do */
+    TWO_LAUNCHES = 131072,   /* elements that a CPU device's unit does in the time of two launches: of 20 to 40 us each on PoCL */
     TRIAL = 1000,            /* elements that a trial, which must be small, gives a work-group */
     LEAST_ALONE = 16384,     /* elements worth a work-item of a CPU device */
     LEAST_GROUP = 8192,      /* elements worth a work-group */
@@ -97,17 +98,25 @@ static bool can(const clbn_variant *v, const clbn_cl_plan *state, const clbn_ope
     return !v->fused || counts_fit;
 }
 
-/* One launch that takes whole slices: where there are enough of them to go round, and each, read twice, stays in a cache. A CPU
- * device's planes need not: their second read costs the same in a launch of its own. */
+/* A CPU device's units that take so many slices in turn are done when the last is, some later than others, and columns read twice
+ * what no core's cache holds; launches of chunks are shared evenly, but are two more. In elements that a unit does meanwhile. */
+static bool spares_launches(const clbn_opencl *cl, const clbn_shape *s, size_t slices, bool stays) {
+    const double turns = (double)clbn_ceil_div(slices, cl->compute_units);
+    const double fused = (double)s->elements * (turns + 0.125) / (double)slices * (stays ? 1 : 1.25);
+    return fused <= (double)s->elements / (double)cl->compute_units + TWO_LAUNCHES;
+}
+
+/* One launch that takes whole slices: where there are enough of them to go round, and each, read twice, stays in a cache (a CPU
+ * device's planes need not: their second read costs the same in a launch of its own); or where launches cost more. */
 static bool suits_fused(const clbn_variant *v, const clbn_plan *plan, const clbn_cl_plan *state, const clbn_opencl *cl) {
     const clbn_shape *s = &state->shape;
     const clbn_tile whole = tile_of(plan, v->alone);
     const size_t tile = !v->columns ? 1 : v->alone ? (size_t)whole.vec * whole.vectors : whole.vec * COLUMN_LANES;
     const size_t slice_bytes = s->count * tile * clbn_dtype_bytes(plan->x_type);
+    const bool stays = v->alone ? !v->columns || slice_bytes <= ALONE_CACHE : slice_bytes <= GROUP_CACHE;
     if (s->elements == 0) return false;
-    if (s->elements <= SMALL) return true;
-    if (s->channels / tile < 4 * cl->compute_units) return false;
-    return v->alone ? !v->columns || slice_bytes <= ALONE_CACHE : slice_bytes <= GROUP_CACHE;
+    if (s->channels / tile >= 4 * cl->compute_units) return stays || s->elements <= SMALL;
+    return v->alone ? spares_launches(cl, s, clbn_ceil_div(s->channels, tile), stays) : s->elements <= SMALL;
 }
 
 static bool suits(const clbn_variant *v, const clbn_plan *plan, const clbn_cl_plan *state, const clbn_opencl *cl) {
