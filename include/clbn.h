@@ -121,9 +121,9 @@ typedef struct clbn_device_options {
     int portable;            /* 1: the CPU path uses its plain C loops, as on a processor without wide vectors; 0: the best */
     int skip_trials;         /* 1: plans take their variant untried; 0: see clbn_plan_create */
     /* An absolute path of a folder for compiled kernels and for what clbn_device_prefer was told, made when needed; read while the
-     * device is opened. NULL, "": no file is touched. Files are their owner's alone, and count only for the same clbn, device and driver; one that is damaged, foreign or
-     * cannot be written costs the time to compile, and a preference. Filling it may take a driver as long as compiling does. Any number of processes
-     * may share it; contexts of several devices do without. */
+     * device is opened. NULL, "": no file is touched. Files are their owner's alone, and count only for the same clbn, device and
+     * driver; one that is damaged, foreign or cannot be written costs the time to compile, and a preference. Filling it may take a
+     * driver as long as compiling does. Any number of processes may share it; contexts of several devices do without. */
     const char *cache_dir;
 } clbn_device_options;
 
@@ -259,9 +259,8 @@ typedef struct clbn_config {
     double epsilon;     /* 0, or a normal float; with var = 0 and epsilon = 0, inv_std is 0 */
     clbn_epsilon_rule epsilon_rule;
     clbn_running_variance running_variance;
-    const char
-        *variant; /* NULL: the plan chooses, see clbn_device_prefer; else the name of one variant (docs/performance.md lists
-                          * them), to force it */
+    /* NULL: the plan chooses, see clbn_device_prefer; else the name of one (docs/performance.md lists them), to force it. */
+    const char *variant;
     clbn_activation activation;
     double slope;                         /* of CLBN_LEAKY_RELU: any finite number */
     double low, high;                     /* of CLBN_CLIP: low <= high, may be infinite */
