@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One call of inference and its gradients where v is x: y, and dx = dy * act'(x), dbeta = their sum. */
+/* One call of inference and its gradients where v is x: y, and dx = dy * act'(x), dbeta = their sum by channel. */
 typedef struct plain_call {
     size_t count;
     const float *x, *dy;
@@ -22,15 +22,19 @@ static clbn_config plain_config(size_t *count) {
     return config;
 }
 
+enum { MOST_CHANNELS = 1001 };
+
 static void call_plain(const clbn_plan *plan, const plain_call *c) {
-    static const float zero = 0, one = 1;
+    static const float zero[MOST_CHANNELS];
+    static float one[MOST_CHANNELS];
+    for (size_t k = 0; k < MOST_CHANNELS; k++) one[k] = 1;
     char *mask = calloc(clbn_plan_mask_bytes(plan) + 1, 1);
     const clbn_buffer bits = clbn_host(clbn_plan_mask_bytes(plan) ? mask : NULL);
     ck_clbn(clbn_forward_inference(plan, NULL,
                                    &(clbn_forward_args){.x = clbn_host(c->x),
                                                         .y = clbn_host(c->y),
-                                                        .running_mean = clbn_host(&zero),
-                                                        .running_var = clbn_host(&one),
+                                                        .running_mean = clbn_host(zero),
+                                                        .running_var = clbn_host(one),
                                                         .mask = bits},
                                    0, NULL, NULL));
     ck_clbn(clbn_backward_inference(plan, NULL,
@@ -38,8 +42,8 @@ static void call_plain(const clbn_plan *plan, const plain_call *c) {
                                                           .x = clbn_host(c->x),
                                                           .dx = clbn_host(c->dx),
                                                           .dbeta = clbn_host(c->dbeta),
-                                                          .running_mean = clbn_host(&zero),
-                                                          .running_var = clbn_host(&one),
+                                                          .running_mean = clbn_host(zero),
+                                                          .running_var = clbn_host(one),
                                                           .mask = bits},
                                     0, NULL, NULL));
     free(mask);
@@ -198,6 +202,40 @@ START_TEST(a_mask_is_about_one_bit_an_element) {
         clbn_plan_destroy(without);
     }
     ck_assert_uint_eq(clbn_plan_mask_bytes(NULL), 0);
+}
+END_TEST
+
+/* Values that a cache of the device cannot hold, and some more. */
+static size_t past_caches(void) {
+    cl_ulong bytes = 0;
+    if (tested_cl_device()) clGetDeviceInfo(tested_cl_device(), CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, sizeof bytes, &bytes, NULL);
+    return (size_t)(bytes < 1 << 20 ? 1 << 20 : bytes > 1 << 28 ? 1 << 28 : bytes) / sizeof(float);
+}
+
+/* Rows of odd length begin anywhere: devices that write such batches around their caches must leave a mask's bytes whole. */
+START_TEST(masks_of_batches_beyond_the_caches_are_whole) {
+    const size_t count = past_caches(), dims[2][2] = {{3, count / 3 | 1}, {count / 1001 | 1, 1001}};
+    for (int k = 0; k < 2; k++) {
+        const size_t n = dims[k][0] * dims[k][1];
+        if (n > test_element_limit()) continue;
+        clbn_config config = plain_config(NULL);
+        config.rank = 2, config.dims = dims[k], config.axis = k, config.activation = CLBN_RELU, config.mask = 1;
+        clbn_plan *plan = plan_of(tested(), &config);
+        float *x = malloc(4 * n * sizeof *x), *dy = x + n, *y = dy + n, *dx = y + n, dbeta[MOST_CHANNELS];
+        ck_assert_ptr_nonnull(x);
+        for (size_t i = 0; i < n; i++) {
+            const uint32_t mixed = (uint32_t)i * 2654435761u;
+            x[i] = (float)(int32_t)mixed, dy[i] = (float)(mixed >> 8 & 255) + 1;
+        }
+        call_plain(plan, &(plain_call){n, x, dy, y, dx, dbeta});
+        for (size_t i = 0; i < n; i++) {
+            if (y[i] != fmaxf(x[i], 0) || dx[i] != (x[i] > 0 ? dy[i] : 0))
+                ck_abort_msg("%zu x %zu, at %zu: x %g gives y %g and of dy %g dx %g", dims[k][0], dims[k][1], i, x[i], y[i],
+                             dy[i], dx[i]);
+        }
+        free(x);
+        clbn_plan_destroy(plan);
+    }
 }
 END_TEST
 
@@ -388,6 +426,7 @@ void add_activations(TCase *tests) {
     tcase_add_test(tests, nan_passes_every_activation);
     tcase_add_test(tests, silu_is_silu_everywhere);
     tcase_add_test(tests, a_mask_is_about_one_bit_an_element);
+    tcase_add_test(tests, masks_of_batches_beyond_the_caches_are_whole);
     tcase_add_test(tests, an_own_relu_is_relu_to_the_bit);
     tcase_add_test(tests, a_plan_copies_its_expressions);
     tcase_add_test(tests, an_expression_that_does_not_compile_is_told_with_the_compilers_words);
