@@ -126,5 +126,5 @@ long double bounds_dx(const bounds_step *s, const bounds_sums *sums, long double
 
 long double bounds_accumulated(bounds_of who, long double old, long double added, long double of_added) {
     const long double each = bounds_is_cpu_path(who) ? bounds_accuracy(who) : bounds_real(who);
-    return of_added + each * (fabsl(old) + fabsl(added));
+    return of_added + each * (fabsl(old) + fabsl(added) + of_added);
 }

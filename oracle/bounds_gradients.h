@@ -31,7 +31,8 @@
  *               by e / sigma of itself. Each keeps its M2 as two reals as well, with 2^-48 (2^-106) of it and half the smallest
  *               real, 2^-150 (2^-1075), lost each time; their sum over n is what that moves the variance by, given as of_var, and inv_std
  *               by half of of_var / var of itself. Of the CPU path; a device's promise covers it.
- *   accumulated old + new: A of both (the CPU path), or u of both (a device).
+ *   accumulated old + new: A of both (the CPU path), or u of both (a device); new is what it is, off by its own error: across a kink that
+ *               is as large as dy.
  * A constant channel's mean is exact, and so d = 0 there.
  */
 #ifndef CLBN_ORACLE_BOUNDS_GRADIENTS_H

@@ -241,7 +241,7 @@ static int try_element(setting *s, int j, size_t array, size_t at) {
     const words w = words_of(s, judges[j].who, c);
     long double added, bound = table_of(&w, name, at);
     const long double exact = exact_of(s, name, at, c, &added);
-    bound += (w.cpu ? w.A : w.u) * added;
+    if (added > 0) bound += (w.cpu ? w.A : w.u) * (added + bound);
     if (bound == 0 || !is_fine(exact, bound)) return 0;
     for (int k = 0; k < 4; k++) {
         *one = (double)(exact + turn(k, bound) - (strcmp(name, "mean pair") ? 0 : (long double)s->got.mean[c]));

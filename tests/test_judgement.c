@@ -71,6 +71,21 @@ START_TEST(a_real_of_a_device_is_rounded_within_its_bound) {
 }
 END_TEST
 
+/* Either side of a kink is right: what is added then is dy instead of 0, and rounds where the sum comes to lie. */
+START_TEST(what_a_kink_turns_over_is_rounded_like_any_other) {
+    static const float olds[] = {0.0140534319f, 0.833521366f, 0.480024219f, 2.04348278f, -1e-3f, 3};
+    for (int k = 1; k <= 1000; k++) {
+        for (size_t o = 0; o < sizeof olds / sizeof *olds; o++) {
+            const float dy = 0.0190811f * (float)k * (k % 2 ? 1 : -1), both = olds[o] + dy;
+            const long double bound = bounds_accumulated(BOUNDS_OF_DEVICE, olds[o], 0, fabsl((long double)dy));
+            ck_assert(!of_within(both, olds[o], bound).miss);
+            ck_assert(of_within((long double)olds[o] + dy * (1 + 1e-6L), olds[o], bound).miss ||
+                      fabsf(dy) < 0.5f * fabsf(olds[o]));
+        }
+    }
+}
+END_TEST
+
 START_TEST(what_is_beyond_the_type_is_infinite) {
     ck_assert(!of_value(BOUNDS_OF_DEVICE, CLBN_F16, INFINITY, 1e5L, 0).miss);
     ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F16, 65504, 1e5L, 0).miss);
@@ -198,6 +213,7 @@ static void add(Suite *suite) {
     tcase_add_test(tests, what_is_not_finite_must_not_be_and_the_other_way_round);
     tcase_add_test(tests, a_rounded_result_may_be_off_by_its_rounding_and_no_more);
     tcase_add_test(tests, a_real_of_a_device_is_rounded_within_its_bound);
+    tcase_add_test(tests, what_a_kink_turns_over_is_rounded_like_any_other);
     tcase_add_test(tests, what_is_beyond_the_type_is_infinite);
     tcase_add_test(tests, bounds_that_tests_ask_for_are_the_tables);
     tcase_add_test(tests, exact_results_pass);
