@@ -319,8 +319,8 @@ CLBN_API const char *clbn_variant_name(size_t index);
 
 /* Tell the device which variant is fastest there: from now on plans of the config's kinds and shape (the three numbers and the strides
  * that the library makes of dims, axis and strides; types, activation, residual, mask; nothing else of it) whose config.variant is NULL
- * take that one, unless its trial goes wrong: then they choose as ever. Plans already made stay as they are. variant NULL: they choose
- * as ever again. Results of another variant have the same accuracy, and not always the same bits.
+ * take that one, unless it does not compile or its trial goes wrong: then they choose as ever. Plans already made stay as they are.
+ * variant NULL: they choose as ever again. Results of another variant have the same accuracy, and not always the same bits.
  * A device with a cache_dir keeps it there for devices opened on it by others and later; where it cannot be written the message callback
  * is told, and the preference holds for this device alone, as without a cache_dir. A device looks there once for each such kinds and
  * shape, when it makes the first plan of them, and keeps to what it finds until it is told itself: other processes do not change its mind,

@@ -123,12 +123,16 @@ typedef struct clbn_kernel_names {
     const char *moments, *apply, *sums, *grad, *fused, *fused_grad; /* the last two are NULL where it is split */
 } clbn_kernel_names;
 clbn_kernel_names clbn_cl_kernels(const clbn_variant *variant);
+/* Makes *group smaller where the device, or one of the kernels of the plan's variant, takes no group of so many. */
+clbn_status clbn_cl_program_group(const clbn_plan *plan, const clbn_cl_plan *state, size_t *group);
 
 /* Which variant such plans should take, by this device's word or else by what was on disk when it first asked; NULL: there is none. Of
  * the plan its kinds count, of state the shape and the views. */
 const char *clbn_cl_preference(const clbn_plan *plan, const clbn_cl_plan *state);
 /* variant: a constant, or NULL. */
 clbn_status clbn_cl_preference_set(const clbn_plan *plan, const clbn_cl_plan *state, const char *variant);
+/* Forgets it for as long as the device is open; what is kept on disk stays. */
+void clbn_cl_preference_drop(const clbn_plan *plan, const clbn_cl_plan *state);
 void clbn_cl_preferences_release(clbn_opencl *cl);
 
 /* ------------------------------------------------------------------------------------------------------------- on disk */

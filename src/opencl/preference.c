@@ -94,6 +94,16 @@ clbn_status clbn_cl_preference_set(const clbn_plan *plan, const clbn_cl_plan *st
     return CLBN_SUCCESS;
 }
 
+void clbn_cl_preference_drop(const clbn_plan *plan, const clbn_cl_plan *state) {
+    clbn_opencl *cl = plan->device->state;
+    char key[MOST_KEY];
+    write_key(key, plan, state);
+    mtx_lock(&cl->lock);
+    clbn_preference *known = find(cl, key);
+    if (known) known->variant = NULL;
+    mtx_unlock(&cl->lock);
+}
+
 void clbn_cl_preferences_release(clbn_opencl *cl) {
     for (clbn_preference *next; cl->preferences; cl->preferences = next) {
         next = cl->preferences->next;
