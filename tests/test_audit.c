@@ -376,12 +376,8 @@ START_TEST(every_place_in_a_row_of_groups_takes_notes) {
         for (size_t rows = 1; rows <= 128; rows++) {
             unsigned places = 0;
             char taken[64] = {0};
-            const size_t groups = row * rows, stride = audit_stride(row, groups);
-            for (size_t group = 0; group < groups; group += stride) {
-                places += !taken[group % row];
-                taken[group % row] = 1;
-            }
-            const size_t most = (groups + stride - 1) / stride;
+            const size_t groups = row * rows, stride = audit_stride(row, groups), most = (groups + stride - 1) / stride;
+            for (size_t group = 0; group < groups; group += stride) places += !taken[group % row]++;
             ck_assert_msg(places == (most < row ? most : row), "%zu rows of %zu: %u places", rows, row, places);
             ck_assert_msg(most >= 16 || stride == 1, "%zu rows of %zu: %zu groups", rows, row, most);
         }
