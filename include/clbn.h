@@ -120,10 +120,11 @@ typedef struct clbn_device_options {
     void *user_data;         /* handed to message */
     int portable;            /* 1: the CPU path uses its plain C loops, as on a processor without wide vectors; 0: the best */
     int skip_trials;         /* 1: plans take their variant untried; 0: see clbn_plan_create */
-    /* An absolute path of a folder for compiled kernels and for what clbn_device_prefer was told, made when needed; read while the
-     * device is opened. NULL, "": no file is touched. Files are their owner's alone, and count only for the same clbn, device and
-     * driver; one that is damaged, foreign or cannot be written costs the time to compile, and a preference. Filling it may take a
-     * driver as long as compiling does. Any number of processes may share it; contexts of several devices do without. */
+    /* An absolute path of a folder for compiled kernels and for what clbn_device_prefer was told, made when needed. The text is read
+     * while the device is opened, the files when plans are made. NULL, "": no file is touched. Files are their owner's alone, and
+     * count only for the same clbn, device and driver; one that is damaged, foreign or cannot be written costs the time to compile,
+     * and a preference. Filling it may take a driver as long as compiling does. Any number of processes may share it; contexts of
+     * several devices do without. */
     const char *cache_dir;
 } clbn_device_options;
 
@@ -318,12 +319,15 @@ CLBN_API const char *clbn_variant_name(size_t index);
 
 /* Tell the device which variant is fastest there: from now on plans of the config's kinds and shape (the three numbers and the strides
  * that the library makes of dims, axis and strides; types, activation, residual, mask; nothing else of it) whose config.variant is NULL
- * take that one, unless its trial goes wrong: then they choose as ever. Plans already made stay as they are. variant NULL: they choose
- * as ever again. Results of another variant have the same accuracy, and not always the same bits.
- * A device with a cache_dir keeps it there, and devices that are opened on it later know it; where it cannot be written the message
- * callback is told, and the preference holds for this device alone, as without a cache_dir. `clbn tune` measures, and calls this.
- * Errors: those of clbn_plan_create for what is wrong with the config, or a variant that is none or cannot do the shape; UNSUPPORTED on
- * the CPU path, which has no variants. After an error all is as before. */
+ * take that one, unless it does not compile or its trial goes wrong: then they choose as ever. Plans already made stay as they are.
+ * variant NULL: they choose as ever again. Results of another variant have the same accuracy, and not always the same bits.
+ * A device with a cache_dir keeps it there for devices opened on it by others and later; where it cannot be written the message callback
+ * is told, and the preference holds for this device alone, as without a cache_dir. A device looks there once for each such kinds and
+ * shape, when it makes the first plan of them, and keeps to what it finds until it is told itself: other processes do not change its mind,
+ * and its plans of one config agree. `clbn tune` measures, and calls this.
+ * All expressions of CLBN_CUSTOM share one preference. With skip_trials it is taken untried.
+ * Errors: those of clbn_plan_create for what is wrong with the config; INVALID_ARGUMENT where there is no variant of that name; UNSUPPORTED
+ * where it cannot do the shape, and on the CPU path, which has no variants; OUT_OF_HOST_MEMORY. After an error all is as before. */
 CLBN_API clbn_status clbn_device_prefer(clbn_device *device, const clbn_config *config, const char *variant);
 
 /* ---------------------------------------------------------------------------------------------------------- buffers */

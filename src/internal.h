@@ -205,6 +205,10 @@ __attribute__((format(printf, 4, 5)))
 clbn_status
 clbn_tell(const clbn_device *device, clbn_status status, cl_int native, const char *format, ...);
 
+/* The same device whose errors are told as notices, for what there is another way to do: made in *hushed, for a while and without plans
+ * of its own. */
+clbn_device *clbn_device_hush(clbn_device *device, clbn_device *hushed);
+
 /* In validators, which hold nothing. */
 #define CHECK(condition, device, status, ...)                                   \
     do {                                                                        \

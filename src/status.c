@@ -54,3 +54,19 @@ clbn_status clbn_tell(const clbn_device *device, clbn_status status, cl_int nati
     free(whole);
     return status;
 }
+
+static void as_notice(void *user_data, clbn_status status, cl_int native, const char *sentence) {
+    (void)status;
+    clbn_tell(user_data, CLBN_SUCCESS, native, "%s", sentence);
+}
+
+clbn_device *clbn_device_hush(clbn_device *device, clbn_device *hushed) {
+    *hushed = (clbn_device){.backend = device->backend,
+                            .message = as_notice,
+                            .user_data = device,
+                            .info = device->info,
+                            .skip_trials = device->skip_trials,
+                            .cache_dir = device->cache_dir,
+                            .state = device->state};
+    return hushed;
+}

@@ -49,6 +49,8 @@ typedef struct audit_launch {
  * launch->lowest and the bytes of its sites. file_name: of the file of that number. Returns 0 without memory. */
 int audit_replay(audit_launch *launch, const audit_note *notes, size_t count, const char *(*file_name)(unsigned number));
 
+/* Of so many groups, in rows of row, every how manyth takes notes: some 48 of them, at every place in a row. */
+size_t audit_stride(size_t row, size_t groups);
 /* Devices opened from here on have so many compute units. */
 void audit_dress(unsigned compute_units);
 /* Forgets the launches so far; those since then, in order. The test fails where notes were lost. */

@@ -121,6 +121,22 @@ size_t audit_launches(const audit_launch **first) {
     return launch_count;
 }
 
+static size_t common_divisor(size_t a, size_t b) {
+    while (b != 0) {
+        const size_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* With no divisor in common with a row, so that every place in a row has its turn. */
+size_t audit_stride(size_t row, size_t groups) {
+    size_t stride = groups < SAMPLE ? 1 : groups / SAMPLE;
+    while (common_divisor(stride, row) != 1) stride++;
+    return stride;
+}
+
 cl_int CL_API_CALL clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const size_t *offset,
                                           const size_t *global, const size_t *local, cl_uint n, const cl_event *list,
                                           cl_event *event) {
@@ -134,12 +150,15 @@ cl_int CL_API_CALL clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kern
     audit_launch *launch = &launches[launch_count++];
     memset(launch, 0, sizeof *launch);
     clGetKernelInfo(kernel, CL_KERNEL_FUNCTION_NAME, sizeof launch->kernel, launch->kernel, NULL);
-    for (int i = 0; i < 2; i++) launch->local[i] = local[i], launch->groups[i] = global[i] / local[i];
+    for (int i = 0; i < 2; i++) {
+        launch->local[i] = local[i];
+        launch->groups[i] = global[i] / local[i];
+    }
     if (strncmp(launch->kernel, "finalize", 8) == 0) { /* loads and stores no tensor: one size for PoCL to compile */
         launch_count--;
         return enqueue(queue, kernel, dimensions, offset, launch->groups, (const size_t[]){1, 1}, n, list, event);
     }
-    launch->stride = launch->groups[0] * launch->groups[1] / SAMPLE | 1; /* odd: extents are even */
+    launch->stride = audit_stride(launch->groups[0], launch->groups[0] * launch->groups[1]);
     head[0] = 0;
     head[1] = (uint32_t)launch->stride;
     const cl_int code = enqueue(queue, kernel, dimensions, offset, global, local, n, list, event);

@@ -34,6 +34,7 @@ typedef enum operation { TRAINING, INFERENCE, BACKWARD, OPERATIONS } operation;
 static const char *const operation_names[OPERATIONS] = {"training", "inference", "backward"};
 static const clbn_dtype types[] = {CLBN_F32, CLBN_F16};
 enum { TYPES = sizeof types / sizeof *types };
+static const char *const type_names[TYPES] = {"float32", "float16"};
 /* Inference is the apply step, the same of fused and split. */
 static const struct {
     const char *name;
@@ -54,6 +55,7 @@ typedef struct worst {
     unsigned launches;
 } worst;
 static worst table[VARIANTS][ROWS];
+static unsigned audited[VARIANTS][TYPES]; /* calls */
 
 static void print_table(void) {
     printf("| variant | rows | warps of 32, segments of 32 | of 64 | warps of 64, of 32 | of 64 | groups, of 32 | of 64 |\n");
@@ -146,16 +148,30 @@ static void must_be_within(double ratio, double limit, const audit_case *c, cons
 
 /* Is that kind recorded where no group was left out: every value of the tensor? */
 static void must_be_recorded(const audit_case *c, const audit_launch *launch, int kind, size_t bytes) {
-    const audit_site *place;
+    const audit_site *place = NULL;
     const audit_bytes sum = sum_of(launch, kind, &place);
     ck_assert_msg(sum.needed[0] >= (launch->stride == 1 ? bytes : 1), "%s: of %s's %s only %llu bytes are recorded", c->title,
                   launch->kernel, audit_kind_names[kind], (unsigned long long)sum.needed[0]);
 }
 
-static void judge_kind(const audit_case *c, const audit_launch *launch, int kind, size_t run) {
+/* Is a tensor of so many bytes asked for as often as the kernel must, where no group was left out? Each value once, by one launch for all
+ * twice. Moments may ask twice more: a lane's first block is also sought through for its pivot, and these slices are short. */
+static void must_ask_no_more(const audit_case *c, const audit_launch *launch, int kind, const audit_bytes *sum, size_t bytes) {
+    const int loads = kind == AUDIT_LOAD_X || kind == AUDIT_LOAD_Y;
+    const int backward = strstr(launch->kernel, "grad") || strstr(launch->kernel, "sums");
+    const size_t least = bytes * (loads && strncmp(launch->kernel, "fused", 5) == 0 ? 2 : 1);
+    const size_t most = least + (loads && !backward && strncmp(launch->kernel, "apply", 5) != 0 ? 2 * bytes : 0);
+    for (int w = 0; w < AUDIT_WARPS && launch->stride == 1; w++)
+        ck_assert_msg(sum->asked[w] >= least && sum->asked[w] <= most, "%s: %s's %s asks for %.3f of the tensor, not for %zu%s",
+                      c->title, launch->kernel, audit_kind_names[kind], (double)sum->asked[w] / (double)bytes, least / bytes,
+                      most > least ? " to two more" : "");
+}
+
+static void judge_kind(const audit_case *c, const audit_launch *launch, int kind, size_t bytes, size_t run) {
     const audit_site *place = NULL;
     const audit_bytes sum = sum_of(launch, kind, &place);
     if (place == NULL) return;
+    must_ask_no_more(c, launch, kind, &sum, bytes);
     const int planes = variants[c->variant].planes;
     const rows how = run % audit_segments[1] == 0 ? WHOLE : planes || run <= TILE_BYTES ? UNALIGNED : IN_TILES;
     worst *w = &table[c->variant][how];
@@ -265,6 +281,7 @@ static void audit(const audit_case *c) {
     ck_clbn(clbn_plan_query(plan, &info));
     audit_forget();
     call(plan, &info, device, c->operation);
+    audited[c->variant][c->type != types[0]]++;
     const size_t bytes = info.outer * info.channels * info.inner * clbn_dtype_bytes(c->type), n = audit_launches(&launches);
     ck_assert_uint_ge(n, 1);
     must_be_recorded(c, &launches[0], AUDIT_LOAD_X, bytes);
@@ -272,16 +289,24 @@ static void audit(const audit_case *c) {
     must_be_recorded(c, &launches[n - 1], c->operation == BACKWARD ? AUDIT_STORE_X : AUDIT_STORE_Y, bytes);
     const size_t values = variants[c->variant].planes ? info.inner : info.inner * info.channels;
     for (size_t i = 0; i < n; i++) {
-        for (int kind = 0; kind < AUDIT_KINDS; kind++) judge_kind(c, &launches[i], kind, values * clbn_dtype_bytes(c->type));
+        for (int kind = 0; kind < AUDIT_KINDS; kind++)
+            judge_kind(c, &launches[i], kind, bytes, values * clbn_dtype_bytes(c->type));
     }
     clbn_plan_destroy(plan);
 }
 
 /* ------------------------------------------------------------------------------------------------------------- shapes */
 
+enum { SHORT_SHAPES = sizeof short_shapes / sizeof *short_shapes };
+static unsigned seen[SHORT_SHAPES];
+
 static int is_taken(const char *line) {
     int taken = !test_is_short();
-    for (size_t i = 0; i < sizeof short_shapes / sizeof *short_shapes; i++) taken |= strcmp(line, short_shapes[i]) == 0;
+    for (int i = 0; i < SHORT_SHAPES; i++) {
+        const int is_it = strcmp(line, short_shapes[i]) == 0;
+        seen[i] += is_it ? 1 : 0;
+        taken |= is_it;
+    }
     return taken && *line != '\0' && strchr("#:", *line) == NULL;
 }
 
@@ -314,7 +339,7 @@ static void audit_operations(audit_case *c) {
                      c->rank == 2   ? "NC"
                      : c->axis == 1 ? "NCHW"
                                     : "NHWC",
-                     type == 0 ? "float32" : "float16", operation_names[o]);
+                     type_names[type], operation_names[o]);
             audit(c);
         }
     }
@@ -323,6 +348,7 @@ static void audit_operations(audit_case *c) {
 START_TEST(warps_and_groups_move_what_they_need) {
     const int v = _i;
     misses = 0;
+    memset(seen, 0, sizeof seen);
     audit_case c = {.variant = v};
     FILE *units = fopen(CLBN_AUDIT_UNITS, "r");
     ck_assert_msg(units != NULL, "%s cannot be opened", CLBN_AUDIT_UNITS);
@@ -337,12 +363,32 @@ START_TEST(warps_and_groups_move_what_they_need) {
         audit_operations(&c);
     }
     fclose(units);
+    for (int i = 0; i < SHORT_SHAPES; i++)
+        ck_assert_msg(seen[i] == 1, "%s has no line \"%s\", or two", CLBN_AUDIT_UNITS, short_shapes[i]);
+    for (int type = 0; type < TYPES; type++)
+        ck_assert_msg(audited[v][type] > 0, "%s was audited in no call of %s", variants[v].name, type_names[type]);
     ck_assert_msg(misses == 0, "%u misses, the first: %s", misses, first_miss);
 }
 END_TEST
 
+START_TEST(every_place_in_a_row_of_groups_takes_notes) {
+    for (size_t row = 1; row <= 64; row++) {
+        for (size_t rows = 1; rows <= 128; rows++) {
+            unsigned places = 0;
+            char taken[64] = {0};
+            const size_t groups = row * rows, stride = audit_stride(row, groups), most = (groups + stride - 1) / stride;
+            for (size_t group = 0; group < groups; group += stride) places += !taken[group % row]++;
+            ck_assert_msg(places == (most < row ? most : row), "%zu rows of %zu: %u places", rows, row, places);
+            ck_assert_msg(most >= 16 || stride == 1, "%zu rows of %zu: %zu groups", rows, row, most);
+        }
+    }
+}
+END_TEST
+
 static void add(Suite *suite) {
-    tcase_add_loop_test(add_tests(suite, "audit"), warps_and_groups_move_what_they_need, 0, VARIANTS);
+    TCase *tests = add_tests(suite, "audit");
+    tcase_add_test(tests, every_place_in_a_row_of_groups_takes_notes);
+    tcase_add_loop_test(tests, warps_and_groups_move_what_they_need, 0, VARIANTS);
 }
 
 int main(void) {

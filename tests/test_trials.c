@@ -201,6 +201,36 @@ START_TEST(a_preferred_variant_is_tried_as_any_and_passed_by_where_it_is_wrong) 
 }
 END_TEST
 
+START_TEST(a_preferred_variant_that_does_not_compile_is_passed_by_for_good) {
+    clbn_device *device = fresh();
+    clbn_config config = config_like("tiny_outliers_lanes", NULL);
+    clbn_plan_info usual, info;
+    clbn_plan *plan = plan_of(device, &config);
+    ck_clbn(clbn_plan_query(plan, &usual));
+    clbn_plan_destroy(plan);
+    const char *preferred = strncmp(usual.variant, "alone", 5) == 0 ? "group-split-columns" : "alone-split-columns";
+    ck_clbn(clbn_device_prefer(device, &config, preferred));
+    misread = "inverse_root(var + epsilon)", misread_as = "inverse_root(";
+    for (int turn = 0; turn < 2; turn++) { /* in the second it would compile, and the device keeps to what it took */
+        said_clear();
+        plan = plan_of(device, &config);
+        be_lucky();
+        ck_clbn(clbn_plan_query(plan, &info));
+        clbn_plan_destroy(plan);
+        ck_assert_msg(strcmp(info.variant, usual.variant) == 0 && !info.preferred, "turn %d: took %s", turn, info.variant);
+        ck_assert_msg(said()[0] == '\0', "turn %d: said %.200s", turn, said());
+        ck_assert_msg(turn ? said_notice()[0] == '\0' : strstr(said_notice(), preferred) && strstr(said_notice(), "passed by"),
+                      "turn %d: told \"%.200s\"", turn, said_notice());
+    }
+    ck_clbn(clbn_device_prefer(device, &config, preferred)); /* told again */
+    plan = plan_of(device, &config);
+    ck_clbn(clbn_plan_query(plan, &info));
+    clbn_plan_destroy(plan);
+    ck_assert_msg(strcmp(info.variant, preferred) == 0 && info.preferred, "took %s", info.variant);
+    clbn_device_destroy(device);
+}
+END_TEST
+
 START_TEST(where_every_variant_is_wrong_there_is_no_plan_and_a_sentence) {
     clbn_device *device = fresh();
     clbn_config config = config_like("inner_2", NULL);
@@ -272,6 +302,7 @@ static void add(Suite *suite) {
                         (int)(2 * sizeof kernels / sizeof *kernels));
     tcase_add_loop_test(tests, a_wrong_variant_is_passed_by_for_the_next_which_is_right, 0, 4);
     tcase_add_test(tests, a_preferred_variant_is_tried_as_any_and_passed_by_where_it_is_wrong);
+    tcase_add_test(tests, a_preferred_variant_that_does_not_compile_is_passed_by_for_good);
     tcase_add_test(tests, where_every_variant_is_wrong_there_is_no_plan_and_a_sentence);
     tcase_add_test(tests, a_variant_is_tried_once_a_device_and_kinds_and_never_where_that_is_asked_for);
     tcase_add_loop_test(tests, a_compiler_that_reads_something_else_is_found, 0, sizeof misreadings / sizeof *misreadings);

@@ -45,8 +45,9 @@ static row_text describe(const options *o, const session *s, bench_op op, const 
     else
         snprintf(row.axis, sizeof row.axis, "%d", o->axis);
     snprintf(row.device, sizeof row.device, "%s %s", s->info.name, s->info.device);
-    /* The plan names how a batch is reduced; inference reduces nothing. */
-    snprintf(row.variant, sizeof row.variant, "%s", op != OP_INFERENCE && plan->variant ? plan->variant : "-");
+    /* The plan names how a batch is reduced; inference reduces nothing. In the table a star tells that tune found it. */
+    snprintf(row.variant, sizeof row.variant, "%s%s", op != OP_INFERENCE && plan->variant ? plan->variant : "-",
+             plan->preferred && !o->csv ? "*" : "");
     snprintf(row.activation, sizeof row.activation, "%s", o->activation_text);
     no_commas(row.device);
     no_commas(row.variant);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * clbn tune: for each shape the variants that can do it race, and what is faster than the usual choice is preferred from then on, here
- * and in every later process of the same cache folder.
+ * and in every later process of the same cache folder. Until a race is over what was kept before stays.
  */
 #include "tune.h"
 
@@ -13,14 +13,15 @@
 #include "progress.h"
 #include "table.h"
 
-static const bench_op default_ops[] = {OP_TRAINING, OP_BACKWARD};
+static const bench_op default_ops[] = {OP_TRAINING, OP_BACKWARD, OP_INFERENCE};
 
 /* What all shapes share. */
 typedef struct tuning {
     const options *o;
-    session session;
+    session session, bare;      /* on the same device; bare has no folder, and so tells what plans take untuned */
     bench_op ops[TUNE_MAX_OPS]; /* each once */
     unsigned op_count;
+    unsigned kept, removed; /* shapes */
     table table;
 } tuning;
 
@@ -35,36 +36,45 @@ static void choose_ops(tuning *t) {
 
 /* ------------------------------------------------------------------------------------------------------------- a shape */
 
-static int prefer(tuning *t, const clbn_config *config, const char *variant, const char *what) {
-    session *s = &t->session;
+int tune_keep(session *s, const clbn_config *config, const char *variant, const char *what) {
     unsigned notices = s->log.notices;
     clbn_status status = clbn_device_prefer(s->device, config, variant);
     if (status != CLBN_SUCCESS) return fail_library(&s->log, status, what);
-    if (s->log.notices != notices) return fail_run("%s: nothing can be kept in %s", what, s->log.cache_dir);
-    return EXIT_DONE;
+    if (s->log.notices == notices) return EXIT_DONE;
+    return fail_run("%s: %s %s", what, variant ? "nothing can be kept in" : "what was kept cannot be removed from",
+                    s->log.cache_dir);
 }
 
-/* The name of what plans take untuned. */
-static int ask_usual(const tuning *t, const clbn_config *config, const char *what, const char **usual) {
+static int ask(const session *s, const clbn_config *config, const char *what, clbn_plan_info *info) {
     clbn_plan *plan = NULL;
-    clbn_plan_info info = {0};
-    clbn_status status = clbn_plan_create(t->session.device, config, &plan);
-    if (status == CLBN_SUCCESS) status = clbn_plan_query(plan, &info);
+    clbn_status status = clbn_plan_create(s->device, config, &plan);
+    if (status == CLBN_SUCCESS) status = clbn_plan_query(plan, info);
     clbn_plan_destroy(plan);
-    if (status != CLBN_SUCCESS) return fail_library(&t->session.log, status, what);
+    return status == CLBN_SUCCESS ? EXIT_DONE : fail_library(&s->log, status, what);
+}
+
+/* The name of what plans take untuned, and whether there is a preference now. */
+static int ask_usual(const tuning *t, const clbn_config *config, const char *what, const char **usual, int *had_one) {
+    clbn_plan_info info = {0}, now = {0};
+    TRY(ask(&t->bare, config, what, &info));
+    TRY(ask(&t->session, config, what, &now));
+    *had_one = now.preferred;
     for (size_t i = 0; (*usual = clbn_variant_name(i)) != NULL; i++)
         if (strcmp(*usual, info.variant) == 0) return EXIT_DONE;
     return fail_run("%s: the library names no variant %s", what, info.variant);
 }
 
-/* A plan for each variant; not for those that cannot, or are wrong here. */
+/* A plan for each variant; not for those that cannot, or are wrong here, or fail, the usual one aside. */
 static int add_candidates(const tuning *t, race *r, const clbn_config *config, const char *usual) {
+    const library_log *log = &t->session.log;
     clbn_config forced = *config;
     for (size_t i = 0; (forced.variant = clbn_variant_name(i)) != NULL && r->count < TUNE_MAX_CANDIDATES; i++) {
         candidate *c = &r->candidates[r->count];
         clbn_status status = clbn_plan_create(t->session.device, &forced, &c->plan);
-        if (status == CLBN_ERROR_UNSUPPORTED) continue;
-        if (status != CLBN_SUCCESS) return fail_library(&t->session.log, status, r->target->what);
+        if (status != CLBN_SUCCESS && forced.variant == usual) return fail_library(log, status, r->target->what);
+        if (status != CLBN_SUCCESS && status != CLBN_ERROR_UNSUPPORTED)
+            note("note: %s does without %s: %s", r->target->what, forced.variant, log->sentence);
+        if (status != CLBN_SUCCESS) continue;
         c->variant = forced.variant;
         c->is_usual = c->variant == usual;
         r->count++;
@@ -111,14 +121,17 @@ static void print_race(tuning *t, const race *r, const bench_shape *shape, const
 
 static int run_race(tuning *t, race *r, const clbn_config *config, const bench_shape *shape) {
     const char *usual = NULL, *what = r->target->what;
-    TRY(prefer(t, config, NULL, what)); /* what an earlier tune found would hide the usual choice */
-    TRY(ask_usual(t, config, what, &usual));
+    int had_one = 0;
+    TRY(ask_usual(t, config, what, &usual, &had_one));
     TRY(add_candidates(t, r, config, usual));
     TRY(bench_open_calls(r->target, &t->session));
     TRY(race_run(r, t->o->seconds));
     const candidate *winner = race_winner(r);
     print_race(t, r, shape, winner);
-    return winner ? prefer(t, config, winner->variant, what) : EXIT_DONE;
+    TRY(tune_keep(&t->session, config, winner ? winner->variant : NULL, what));
+    t->kept += winner != NULL;
+    t->removed += winner == NULL && had_one;
+    return EXIT_DONE;
 }
 
 static int tune_shape(tuning *t, const bench_shape *shape) {
@@ -148,7 +161,12 @@ static int tune_shapes(tuning *t, const bench_shape *shapes, unsigned count) {
     print_head(t);
     for (unsigned i = 0; i < count && status == EXIT_DONE; i++) status = tune_shape(t, &shapes[i]);
     table_end(&t->table, 0);
-    if (status == EXIT_DONE) note("kept in %s", t->session.log.cache_dir);
+    if (t->kept) note("kept in %s", t->session.log.cache_dir);
+    if (t->kept || status != EXIT_DONE) return status;
+    if (t->removed)
+        note("the untuned choice stands again: what was kept is gone from %s", t->session.log.cache_dir);
+    else
+        note("nothing changed: the untuned choice stands");
     return status;
 }
 
@@ -162,8 +180,11 @@ int run_tune(const options *o) {
     if (!library_options(&t.session.log).cache_dir)
         return fail_run("nothing can be kept: CLBN_CACHE is off, or neither XDG_CACHE_HOME nor HOME names a folder");
     int status = session_open(&t.session, device);
+    t.bare.log.quiet = 1; /* it would say the same again */
+    if (status == EXIT_DONE) status = session_open_bare(&t.bare, t.session.info.name);
     if (status == EXIT_DONE && o->dtype == CLBN_F64) status = session_need_fp64(&t.session, device, "--dtype f64");
     if (status == EXIT_DONE) status = tune_shapes(&t, shapes, count);
+    session_close(&t.bare);
     session_close(&t.session);
     return status;
 }

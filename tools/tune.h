@@ -31,9 +31,12 @@ typedef struct race {
     unsigned count;
 } race;
 
-/* Time all in turn, round after round, for about so many seconds. */
+/* Time all in turn, round after round, for about so many seconds. One of them must be the usual one. */
 int race_run(race *r, double seconds);
-/* Judge what was timed, once: the one that is faster than the usual one beyond the noise, or NULL. */
+/* Judge what was timed, once: the one that is faster than the usual one beyond the noise, and slower in no operation, or NULL. */
 const candidate *race_winner(race *r);
+
+/* Keep the variant for plans of that config, or with NULL nothing more; what is for the error line. */
+int tune_keep(session *s, const clbn_config *config, const char *variant, const char *what);
 
 #endif

@@ -25,13 +25,23 @@ const char *kind_name(clbn_device_kind kind) {
     return "unknown";
 }
 
-int session_open(session *s, const char *name) {
-    clbn_device_options callbacks = library_options(&s->log);
+static int open_with(session *s, const char *name, const clbn_device_options *options) {
     char what[64];
     snprintf(what, sizeof what, "--device %s", name);
-    clbn_status status = clbn_device_create(name, &callbacks, &s->device);
+    clbn_status status = clbn_device_create(name, options, &s->device);
     if (status == CLBN_SUCCESS) status = clbn_device_query(s->device, &s->info);
     return status == CLBN_SUCCESS ? EXIT_DONE : fail_library(&s->log, status, what);
+}
+
+int session_open(session *s, const char *name) {
+    clbn_device_options options = library_options(&s->log);
+    return open_with(s, name, &options);
+}
+
+int session_open_bare(session *s, const char *name) {
+    clbn_device_options options = library_options(&s->log);
+    options.cache_dir = NULL;
+    return open_with(s, name, &options);
 }
 
 void session_close(session *s) {

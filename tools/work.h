@@ -16,6 +16,8 @@ typedef struct session {
 
 /* Starts as zeros; set log.quiet before, to hear no notices. */
 int session_open(session *s, const char *name);
+/* The same without the cache folder: its plans know nothing of what tune found. */
+int session_open_bare(session *s, const char *name);
 void session_close(session *s);
 /* See that the device that --device named has fp64; auto's is left for the CPU path where it has none. what needs it. */
 int session_need_fp64(session *s, const char *name, const char *what);

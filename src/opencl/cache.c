@@ -198,7 +198,9 @@ bool clbn_cl_cache_remove(const clbn_device *device, const char *name) {
     char path[MOST_NAME];
     if (device->cache_dir == NULL) return true;
     char *key = key_of(device, name);
-    const bool gone = key && (!write_path(path, device, key) || unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR);
+    /* Where nothing may be written unlink says that, whether it is there or not. */
+    const bool gone = key && (!write_path(path, device, key) || unlink(path) == 0 ||
+                              (access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR)));
     free(key);
     return gone;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the OpenCL backend's parts share: device (list.c, device.c), policy (which launches), preference (which variant), program
- * (build, keep), cache (files), launch (arguments, events), transfer (host arrays), check (what only OpenCL knows), run (a call). Only this folder calls
- * OpenCL.
+ * (build, keep), cache (files), launch (arguments, events), transfer (host arrays), check (what only OpenCL knows), run (a call). Only
+ * this folder calls OpenCL.
  */
 #ifndef CLBN_OPENCL_H
 #define CLBN_OPENCL_H
@@ -20,10 +20,10 @@ typedef struct clbn_program {
     unsigned right, wrong; /* bits by the number of a variant: how its trial ended */
 } clbn_program;
 
-/* What was said last of plans of some kinds and shape: see clbn_device_prefer. */
+/* What a device knows of plans of some kinds and shape, by clbn_device_prefer or from disk. */
 typedef struct clbn_preference {
     struct clbn_preference *next;
-    const char *variant; /* its name, a constant; NULL: none, whatever is kept on disk */
+    const char *variant; /* its name, a constant; NULL: none, whatever is kept on disk by now */
     char key[];          /* the kinds and the shape */
 } clbn_preference;
 
@@ -123,12 +123,16 @@ typedef struct clbn_kernel_names {
     const char *moments, *apply, *sums, *grad, *fused, *fused_grad; /* the last two are NULL where it is split */
 } clbn_kernel_names;
 clbn_kernel_names clbn_cl_kernels(const clbn_variant *variant);
+/* Makes *group smaller where the device, or one of the kernels of the plan's variant, takes no group of so many. */
+clbn_status clbn_cl_program_group(const clbn_plan *plan, const clbn_cl_plan *state, size_t *group);
 
-/* Which variant such plans should take, by this device's word or else by what is kept on disk; NULL: there is none. Of the plan its
- * kinds count, of state the shape and the views. */
+/* Which variant such plans should take, by this device's word or else by what was on disk when it first asked; NULL: there is none. Of
+ * the plan its kinds count, of state the shape and the views. */
 const char *clbn_cl_preference(const clbn_plan *plan, const clbn_cl_plan *state);
 /* variant: a constant, or NULL. */
 clbn_status clbn_cl_preference_set(const clbn_plan *plan, const clbn_cl_plan *state, const char *variant);
+/* Forgets it for as long as the device is open; what is kept on disk stays. */
+void clbn_cl_preference_drop(const clbn_plan *plan, const clbn_cl_plan *state);
 void clbn_cl_preferences_release(clbn_opencl *cl);
 
 /* ------------------------------------------------------------------------------------------------------------- on disk */

@@ -133,16 +133,6 @@ static const clbn_variant *named(const char *name) {
     return NULL;
 }
 
-clbn_kernel_names clbn_cl_kernels(const clbn_variant *v) {
-    static const clbn_kernel_names columns = {"moments_columns", "apply_columns", "sums_columns",
-                                              "grad_columns",    "fused_columns", "fused_grad_columns"};
-    static const clbn_kernel_names planes = {"moments_planes", "apply_planes", "sums_planes",
-                                             "grad_planes",    "fused_planes", "fused_grad_planes"};
-    clbn_kernel_names names = v->columns ? columns : planes;
-    if (!v->fused) names.fused = names.fused_grad = NULL;
-    return names;
-}
-
 /* Is there a run whose values are not adjacent? Columns are one run, channels and all. */
 static bool is_strided(const clbn_cl_plan *state) {
     const clbn_shape *s = &state->shape;
@@ -182,37 +172,7 @@ static bool choose(const clbn_plan *plan, clbn_cl_plan *state, const clbn_opencl
     return false;
 }
 
-/* Takes what clbn_device_prefer named, where it can and no trial of it went wrong. */
-static bool take_preferred(const clbn_plan *plan, clbn_cl_plan *state, const clbn_opencl *cl) {
-    const char *name = clbn_cl_preference(plan, state);
-    const clbn_variant *v = name ? named(name) : NULL;
-    if (v == NULL || !can(v, state, cl)) return false;
-    take(v, plan, state);
-    state->preferred = !(clbn_cl_wrong_variants(plan, &state->tile) & bit_of(v));
-    return state->preferred;
-}
-
 /* ------------------------------------------------------------------------------------------------------------- cutting */
-
-/* How large a group all the plan's kernels take. */
-static clbn_status largest_group(const clbn_plan *plan, const clbn_cl_plan *state, size_t *group) {
-    const clbn_opencl *cl = plan->device->state;
-    const clbn_kernel_names k = clbn_cl_kernels(state->variant);
-    const char *const names[] = {k.moments, k.apply, k.sums, k.grad, k.fused, k.fused_grad, "finalize", "finalize_sums"};
-    *group = clbn_min(GROUP, cl->max_group);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        size_t limit = 0;
-        cl_int code;
-        if (names[i] == NULL) continue;
-        cl_kernel kernel = clCreateKernel(state->program->program, names[i], &code);
-        if (code != CL_SUCCESS) return clbn_cl_failed(plan->device, "clCreateKernel", code);
-        code = clGetKernelWorkGroupInfo(kernel, cl->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof limit, &limit, NULL);
-        clReleaseKernel(kernel);
-        if (code != CL_SUCCESS) return clbn_cl_failed(plan->device, "clGetKernelWorkGroupInfo", code);
-        *group = clbn_max(clbn_min(*group, limit), 1);
-    }
-    return CLBN_SUCCESS;
-}
 
 /* Elements a work-group should take: enough for each of several a compute unit. */
 static size_t share(const clbn_plan *plan, const clbn_shape *s, bool alone) {
@@ -342,6 +302,34 @@ static clbn_status check_named(const clbn_plan *plan, const clbn_cl_plan *state,
     return check_can(plan, state, v);
 }
 
+/* Compiles, and cuts. */
+static clbn_status prepare(const clbn_plan *plan, clbn_cl_plan *state) {
+    size_t group = GROUP;
+    if (state->shape.channels == 0) return CLBN_SUCCESS;
+    TRY(clbn_cl_program(plan, &state->tile, &state->program));
+    TRY(clbn_cl_program_group(plan, state, &group));
+    cut_all(plan, plan->device->state, state, group);
+    return CLBN_SUCCESS;
+}
+
+/* Takes what clbn_device_prefer named, where it can, no trial of it went wrong and it compiles; else the device forgets it. */
+static bool take_preferred(const clbn_plan *plan, clbn_cl_plan *state) {
+    const char *name = clbn_cl_preference(plan, state);
+    const clbn_variant *v = name ? named(name) : NULL;
+    if (v == NULL || !can(v, state, plan->device->state)) return false;
+    take(v, plan, state);
+    if (clbn_cl_wrong_variants(plan, &state->tile) & bit_of(v)) return false;
+    clbn_plan hushed = *plan;
+    clbn_device device;
+    hushed.device = clbn_device_hush(plan->device, &device);
+    state->preferred = prepare(&hushed, state) == CLBN_SUCCESS;
+    if (state->preferred) return true;
+    clbn_cl_preference_drop(plan, state);
+    clbn_tell(plan->device, CLBN_SUCCESS, 0, "the preferred variant %s cannot be made on %s: passed by", name,
+              plan->device->info.device);
+    return false;
+}
+
 clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_plan *state) {
     const clbn_shape *s = &state->shape;
     const clbn_opencl *cl = plan->device->state;
@@ -349,17 +337,14 @@ clbn_status clbn_cl_choose(const clbn_plan *plan, const char *variant, clbn_cl_p
     if (variant) {
         TRY(check_named(plan, state, variant));
         take(named(variant), plan, state);
-    } else if (!take_preferred(plan, state, cl) && !choose(plan, state, cl)) {
+    } else if (take_preferred(plan, state)) {
+        return CLBN_SUCCESS;
+    } else if (!choose(plan, state, cl)) {
         TRY(check_can(plan, state, &variants[cl->whole_vectors ? VARIANTS / 2 - 1 : VARIANTS - 1]));
         return clbn_tell(plan->device, CLBN_ERROR_UNSUPPORTED, 0, "no variant that is right on %s can do %zu x %zu x %zu",
                          plan->device->info.device, s->outer, s->channels, s->inner);
     }
-    if (s->channels == 0) return CLBN_SUCCESS;
-    size_t group;
-    TRY(clbn_cl_program(plan, &state->tile, &state->program));
-    TRY(largest_group(plan, state, &group));
-    cut_all(plan, cl, state, group);
-    return CLBN_SUCCESS;
+    return prepare(plan, state);
 }
 
 clbn_status clbn_cl_prefer(const clbn_plan *plan, const char *variant) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Preferences: which variant plans of some kinds and shape should take, as somebody measured. What a device was told counts first, then
- * what is kept on disk. It must not know what a variant is, nor whether it can.
+ * what was on disk when it first asked: a device changes its mind by its own word alone, so that its plans of one config share bits and
+ * masks. It must not know what a variant is, nor whether it can.
  */
 #include "opencl/opencl.h"
 
@@ -46,29 +47,35 @@ static bool store(const clbn_device *device, const char *key, const char *varian
     return clbn_cl_cache_write(device, key, &kept);
 }
 
+/* Under the device's lock: remembers, or says that it cannot. */
+static bool remember(clbn_opencl *cl, const char *key, const char *variant) {
+    clbn_preference *known = find(cl, key);
+    if (known == NULL) {
+        known = malloc(sizeof *known + strlen(key) + 1);
+        if (known == NULL) return false;
+        strcpy(known->key, key);
+        known->next = cl->preferences;
+        cl->preferences = known;
+    }
+    known->variant = variant;
+    return true;
+}
+
 const char *clbn_cl_preference(const clbn_plan *plan, const clbn_cl_plan *state) {
     clbn_opencl *cl = plan->device->state;
+    const char *variant = NULL;
     char key[MOST_KEY];
     write_key(key, plan, state);
     mtx_lock(&cl->lock);
-    const clbn_preference *told = find(cl, key);
-    const char *variant = told ? told->variant : NULL;
-    mtx_unlock(&cl->lock);
-    return told ? variant : load(plan->device, key);
-}
-
-/* Under the device's lock: remembers, or says that it cannot. */
-static bool remember(clbn_opencl *cl, const char *key, const char *variant) {
-    clbn_preference *told = find(cl, key);
-    if (told == NULL) {
-        told = malloc(sizeof *told + strlen(key) + 1);
-        if (told == NULL) return false;
-        strcpy(told->key, key);
-        told->next = cl->preferences;
-        cl->preferences = told;
+    const clbn_preference *known = find(cl, key);
+    if (known) {
+        variant = known->variant;
+    } else if (plan->device->cache_dir) {
+        variant = load(plan->device, key);
+        remember(cl, key, variant); /* that there is none, too */
     }
-    told->variant = variant;
-    return true;
+    mtx_unlock(&cl->lock);
+    return variant;
 }
 
 clbn_status clbn_cl_preference_set(const clbn_plan *plan, const clbn_cl_plan *state, const char *variant) {
@@ -85,6 +92,16 @@ clbn_status clbn_cl_preference_set(const clbn_plan *plan, const clbn_cl_plan *st
         clbn_tell(device, CLBN_SUCCESS, 0, "the preference could not be %s in %s: it holds for this device alone",
                   variant ? "kept" : "removed", device->cache_dir);
     return CLBN_SUCCESS;
+}
+
+void clbn_cl_preference_drop(const clbn_plan *plan, const clbn_cl_plan *state) {
+    clbn_opencl *cl = plan->device->state;
+    char key[MOST_KEY];
+    write_key(key, plan, state);
+    mtx_lock(&cl->lock);
+    clbn_preference *known = find(cl, key);
+    if (known) known->variant = NULL;
+    mtx_unlock(&cl->lock);
 }
 
 void clbn_cl_preferences_release(clbn_opencl *cl) {

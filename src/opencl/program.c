@@ -212,6 +212,35 @@ clbn_status clbn_cl_program(const clbn_plan *plan, const clbn_tile *tile, clbn_p
     return status;
 }
 
+clbn_kernel_names clbn_cl_kernels(const clbn_variant *v) {
+    static const clbn_kernel_names columns = {"moments_columns", "apply_columns", "sums_columns",
+                                              "grad_columns",    "fused_columns", "fused_grad_columns"};
+    static const clbn_kernel_names planes = {"moments_planes", "apply_planes", "sums_planes",
+                                             "grad_planes",    "fused_planes", "fused_grad_planes"};
+    clbn_kernel_names names = v->columns ? columns : planes;
+    if (!v->fused) names.fused = names.fused_grad = NULL;
+    return names;
+}
+
+clbn_status clbn_cl_program_group(const clbn_plan *plan, const clbn_cl_plan *state, size_t *group) {
+    const clbn_opencl *cl = plan->device->state;
+    const clbn_kernel_names k = clbn_cl_kernels(state->variant);
+    const char *const names[] = {k.moments, k.apply, k.sums, k.grad, k.fused, k.fused_grad, "finalize", "finalize_sums"};
+    *group = clbn_min(*group, cl->max_group);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t limit = 0;
+        cl_int code;
+        if (names[i] == NULL) continue;
+        cl_kernel kernel = clCreateKernel(state->program->program, names[i], &code);
+        if (code != CL_SUCCESS) return clbn_cl_failed(plan->device, "clCreateKernel", code);
+        code = clGetKernelWorkGroupInfo(kernel, cl->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof limit, &limit, NULL);
+        clReleaseKernel(kernel);
+        if (code != CL_SUCCESS) return clbn_cl_failed(plan->device, "clGetKernelWorkGroupInfo", code);
+        *group = clbn_max(clbn_min(*group, limit), 1);
+    }
+    return CLBN_SUCCESS;
+}
+
 void clbn_cl_programs_release(clbn_opencl *cl) {
     for (clbn_program *next; cl->programs; cl->programs = next) {
         next = cl->programs->next;

@@ -42,33 +42,91 @@ static unsigned count_of(const char *text, const char *word) {
     return count;
 }
 
+/* What plans of a dense float32 shape take on the tool's device, with its cache folder; it is first told to prefer a variant, if any. */
+static clbn_plan_info told(unsigned rank, const size_t *dims, const char *variant) {
+    session s = {.log.quiet = 1};
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    clbn_plan *plan = NULL;
+    clbn_plan_info info;
+    config.rank = rank;
+    config.dims = dims;
+    ck_assert_int_eq(session_open(&s, "opencl"), 0);
+    if (variant) ck_assert_int_eq(tune_keep(&s, &config, variant, "a shape"), 0);
+    ck_assert_int_eq(clbn_plan_create(s.device, &config, &plan), CLBN_SUCCESS);
+    ck_assert_int_eq(clbn_plan_query(plan, &info), CLBN_SUCCESS);
+    clbn_plan_destroy(plan);
+    session_close(&s);
+    return info;
+}
+
 START_TEST(each_shape_has_its_variants_one_of_them_untuned_and_one_kept) {
     if (!has_device()) return;
     const outcome *result = OK("tune", "--seconds", "0.01", "--shape", "64x33", "--shape=2x3x50");
-    ck_assert_ptr_nonnull(strstr(result->out, "training ms  backward ms"));
-    ck_assert_uint_eq(count_of(result->out, "untuned"), 2);
+    ck_assert_ptr_nonnull(strstr(result->out, "training ms  backward ms  inference ms  rounds"));
+    ck_assert_uint_eq(count_of(result->out, "untuned\n") + count_of(result->out, "untuned, kept\n"), 2);
     ck_assert_uint_eq(count_of(result->out, "kept\n"), 2);
     ck_assert_uint_ge(count_of(result->out, "64x33 "), 2);
     ck_assert_uint_ge(count_of(result->out, "2x3x50 "), 2);
-    ck_assert_ptr_nonnull(strstr(result->out, "kept in /"));
-    ck_assert_ptr_nonnull(strstr(result->out, "/clbn\n"));
     result = OK("tune", "--seconds=0.01", "--shape=64x33", "--op=inference", "--op=inference");
     ck_assert_ptr_nonnull(strstr(result->out, "inference ms  rounds"));
 }
 END_TEST
 
-/* The variant that the table keeps is the one that bench then takes. */
-START_TEST(what_is_kept_is_what_bench_takes_then) {
-    char kept[64] = "";
-    if (!has_device()) return;
-    const char *line = OK("tune", "--seconds", "0.05", "--shape", "31x57x13")->out;
-    for (; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+/* What the table keeps of a shape; *is_usual: is that the untuned one? */
+static void read_kept(const outcome *result, const char *shape, char kept[64], int *is_usual) {
+    *kept = '\0';
+    for (const char *line = result->out; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
         const char *end = strchr(line, '\n');
-        if (strncmp(line, "31x57x13", 8) == 0 && end && strncmp(end - 4, "kept", 4) == 0) sscanf(line, "%*s %63s", kept);
+        if (strncmp(line, shape, strlen(shape)) != 0 || end == NULL || strncmp(end - 4, "kept", 4) != 0) continue;
+        sscanf(line, "%*s %63s", kept);
+        *is_usual = strncmp(end - 13, "untuned, kept", 13) == 0;
     }
     ck_assert_str_ne(kept, "");
-    const outcome *result = OK("bench", "--seconds=0.005", "--shape=31x57x13", "--format=csv", "--op=training");
-    ck_assert_msg(strstr(result->out, kept) != NULL, "%s is not in %s", kept, result->out);
+}
+
+static const struct {
+    const char *text, *bad; /* far slower than others on PoCL */
+    unsigned rank;
+    size_t dims[3];
+} shapes[] = {{"31x57x13", "group-split-planes", 3, {31, 57, 13}}, {"2048x256", "group-fused-planes", 2, {2048, 256}}};
+
+/* Whatever was kept before is neither in the race nor kept; what the table keeps is what plans and bench then take. */
+START_TEST(what_is_kept_is_what_bench_takes_then) {
+    char kept[64], marked[70];
+    int is_usual = 0;
+    if (!has_device()) return;
+    const char *text = shapes[_i].text;
+    ck_assert_int_eq(told(shapes[_i].rank, shapes[_i].dims, shapes[_i].bad).preferred, 1);
+    const outcome *result = OK("tune", "--seconds", "0.2", "--shape", text);
+    read_kept(result, text, kept, &is_usual);
+    ck_assert_str_ne(kept, shapes[_i].bad);
+    ck_assert_ptr_nonnull(
+        strstr(result->out, is_usual ? "the untuned choice stands again: what was kept is gone from /" : "kept in /"));
+    ck_assert_ptr_nonnull(strstr(result->out, "/clbn\n"));
+    const clbn_plan_info info = told(shapes[_i].rank, shapes[_i].dims, NULL);
+    ck_assert_msg(info.preferred == !is_usual && strcmp(info.variant, kept) == 0, "%s: took %s", kept, info.variant);
+    snprintf(marked, sizeof marked, is_usual ? "%s " : "%s*", kept);
+    result = OK("bench", "--seconds=0.005", "--shape", text, "--op=training");
+    ck_assert_msg(strstr(result->out, marked) != NULL, "%s is not in %s", marked, result->out);
+    snprintf(marked, sizeof marked, ",%s,", kept);
+    result = OK("bench", "--seconds=0.005", "--shape", text, "--format=csv", "--op=training");
+    ck_assert_msg(strstr(result->out, marked) != NULL, "%s is not in %s", marked, result->out);
+    if (!is_usual) return;
+    result = OK("tune", "--seconds=0.01", "--shape", text);
+    ck_assert_ptr_nonnull(strstr(result->out, strstr(result->out, "untuned, kept") ? "nothing changed" : "kept in /"));
+}
+END_TEST
+
+/* No memory holds this batch; its plan needs none. */
+START_TEST(a_tune_that_fails_changes_nothing) {
+    static const size_t vast[] = {10000000, 10000000};
+    if (!has_device()) return;
+    const char *bad = told(2, vast, NULL).variant;
+    bad = strcmp(bad, "group-split-planes") == 0 ? "group-split-columns" : "group-split-planes";
+    ck_assert_int_eq(told(2, vast, bad).preferred, 1);
+    check_refusal(CLBN("tune", "--seconds=0.01", "--shape=10000000x10000000"), 1, "10000000x10000000");
+    const clbn_plan_info info = told(2, vast, NULL);
+    ck_assert_msg(info.preferred && strcmp(info.variant, bad) == 0, "takes %s", info.variant);
 }
 END_TEST
 
@@ -87,10 +145,33 @@ START_TEST(where_nothing_can_be_kept_or_tuned_it_says_so) {
         unsetenv("CLBN_CACHE");
     free(cache);
     if (!has_device()) return;
-    setenv("XDG_CACHE_HOME", "/dev/null", 1);
+    setenv("XDG_CACHE_HOME", "/proc", 1);
     if (!has_device()) return; /* a driver's own cache may lie there too */
-    const outcome *result = CLBN("tune", "--seconds=0.01", "--shape=64x33");
-    if (result->status != 0) check_refusal(result, 1, "nothing can be kept in /dev/null/clbn"); /* something was faster */
+    int is_usual = 0;
+    char kept[64];
+    const outcome *result = CLBN("tune", "--seconds=0.2", "--shape=2048x256");
+    read_kept(result, "2048x256", kept, &is_usual);
+    ck_assert_ptr_null(strstr(result->out, "\nkept in"));
+    if (is_usual) {
+        ck_assert_ptr_nonnull(strstr(succeed(result)->out, "nothing changed"));
+    } else {
+        check_refusal(result, 1, "--shape 2048x256|nothing can be kept in /proc/clbn");
+    }
+}
+END_TEST
+
+START_TEST(a_variant_that_cannot_be_kept_is_a_failure_and_one_that_is_not_there_is_none) {
+    static const size_t dims[] = {64, 33};
+    session s = {.log.quiet = 1};
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    if (!has_device()) return;
+    config.rank = 2;
+    config.dims = dims;
+    setenv("XDG_CACHE_HOME", "/proc", 1);
+    ck_assert_int_eq(session_open(&s, "opencl"), 0);
+    ck_assert_int_eq(tune_keep(&s, &config, "group-split-columns", "a shape"), 1);
+    ck_assert_int_eq(tune_keep(&s, &config, NULL, "a shape"), 0);
+    session_close(&s);
 }
 END_TEST
 
@@ -132,6 +213,34 @@ START_TEST(what_is_faster_by_enough_and_in_most_rounds_wins) {
 }
 END_TEST
 
+/* What three variants take in training and in backward, in every round. */
+static const struct {
+    const char *what;
+    double times[3][2];
+    const char *winner;
+} pairs[] = {
+    {"the best is slower in one, and the next wins", {{10, 10}, {11, 5}, {9, 9}}, "b"},
+    {"slower in one, and nothing else", {{10, 10}, {10.6, 5}, {11, 11}}, NULL},
+    {"slower in one by no more than noise", {{10, 10}, {10.4, 5}, {9, 9}}, "a"},
+};
+
+START_TEST(what_is_slower_in_one_operation_does_not_win) {
+    race r = {.ops = {OP_TRAINING, OP_INFERENCE}, .op_count = 2, .count = 3};
+    static const char *const names[] = {"usual", "a", "b"};
+    double times[3][2][7];
+    for (unsigned k = 0; k < 3; k++) {
+        r.candidates[k] = (candidate){.variant = names[k], .is_usual = !k, .rounds = 7};
+        for (unsigned op = 0; op < 2; op++) {
+            for (size_t round = 0; round < 7; round++) times[k][op][round] = pairs[_i].times[k][op];
+            r.candidates[k].times[op] = (bench_series){.times = times[k][op], .count = 7};
+        }
+    }
+    const candidate *winner = race_winner(&r);
+    ck_assert_msg(winner ? pairs[_i].winner && strcmp(winner->variant, pairs[_i].winner) == 0 : !pairs[_i].winner, "%s: %s won",
+                  pairs[_i].what, winner ? winner->variant : "none");
+}
+END_TEST
+
 /* Plans are numbers here: that of a plan is how many milliseconds its calls take. */
 static unsigned runs[64];
 
@@ -163,14 +272,26 @@ START_TEST(all_are_asked_in_turn_and_the_hopeless_no_more_but_never_the_usual_on
 }
 END_TEST
 
+START_TEST(a_race_without_the_usual_one_is_none) {
+    bench_target target = {.run = run_by_plan, .what = "a race"};
+    race r = {.target = &target, .ops = {OP_BACKWARD}, .op_count = 1, .count = 1, .candidates = {{.variant = ""}}};
+    ck_assert_int_eq(race_run(&r, 0.01), 1);
+    ck_assert_uint_eq(r.candidates[0].rounds, 0);
+}
+END_TEST
+
 void add_tune(Suite *suite) {
     TCase *tests = tcase_create("tune");
     tcase_add_checked_fixture(tests, enter_cache, leave_cache);
     tcase_set_timeout(tests, 120);
     suite_add_tcase(suite, tests);
     tcase_add_test(tests, each_shape_has_its_variants_one_of_them_untuned_and_one_kept);
-    tcase_add_test(tests, what_is_kept_is_what_bench_takes_then);
+    tcase_add_loop_test(tests, what_is_kept_is_what_bench_takes_then, 0, sizeof shapes / sizeof *shapes);
+    tcase_add_test(tests, a_tune_that_fails_changes_nothing);
     tcase_add_test(tests, where_nothing_can_be_kept_or_tuned_it_says_so);
+    tcase_add_test(tests, a_variant_that_cannot_be_kept_is_a_failure_and_one_that_is_not_there_is_none);
     tcase_add_loop_test(tests, what_is_faster_by_enough_and_in_most_rounds_wins, 0, sizeof races / sizeof *races);
+    tcase_add_loop_test(tests, what_is_slower_in_one_operation_does_not_win, 0, sizeof pairs / sizeof *pairs);
     tcase_add_test(tests, all_are_asked_in_turn_and_the_hopeless_no_more_but_never_the_usual_one);
+    tcase_add_test(tests, a_race_without_the_usual_one_is_none);
 }
