@@ -8,8 +8,9 @@
 
 /* Vectors a lane sums about one pivot. */
 #define BLOCK 32
-/* Rows a block of columns has. */
-#define ROWS 32
+/* Rows a block of columns has, and of how many a sum is added up before it joins the others. */
+#define ROWS    32
+#define CHAINED 8
 
 typedef struct {
     vec hi, lo, m2, m2_lo;
@@ -69,7 +70,8 @@ void fold(const lanes *s, const uint n, moments *m) {
 
 /* ------------------------------------------------------------------------------------------------------------- planes */
 
-/* Sums of d and d * d, d = x - pivot, over rows rows (row_step apart) of vectors vectors (LX apart). */
+/* Sums of d and d * d, d = x - pivot, over rows rows (row_step apart) of vectors vectors (LX apart), in chains of about CHAINED: in a
+ * longer one a large square swallows half an ulp of itself of each that follows. */
 void plane_sums(const __global x_store *x, const ulong unit, const uint rows, const ulong row_step, const uint vectors,
                 const vec pivot, vec *sum, vec *squares) {
     const ulong vector_step = STEPS(LX * VEC, unit);
@@ -84,33 +86,38 @@ void plane_sums(const __global x_store *x, const ulong unit, const uint rows, co
             e0 += a, e1 += b, e2 += c, e3 += d;
             q0 += a * a, q1 += b * b, q2 += c * c, q3 += d * d;
         }
-        for (; v < vectors; v++, p += vector_step) {
-            const vec a = LOAD_X_VEC(p, unit) - pivot;
-            e0 += a;
-            q0 += a * a;
+        if (v == vectors) continue;
+        const vec a = LOAD_X_VEC(p, unit) - pivot;
+        vec e = a, q = a * a;
+        for (v++, p += vector_step; v < vectors; v++, p += vector_step) {
+            const vec b = LOAD_X_VEC(p, unit) - pivot;
+            e += b;
+            q += b * b;
         }
+        e += e0, e0 = e1, e1 = e2, e2 = e3, e3 = e; /* what fills no four takes turns with them */
+        q += q0, q0 = q1, q1 = q2, q2 = q3, q3 = q;
     }
     *sum = (e0 + e1) + (e2 + e3);
     *squares = (q0 + q1) + (q2 + q3);
 }
 
-/* The same with single values. A row is summed by itself: one long chain would round as often as it has values, and where these are
- * coarse all to one side. */
+/* The same with single values, exactly: there are many to a lane, where planes are short. */
 void plane_tail_sums(const __global x_store *x, const ulong unit, const uint rows, const ulong row_step, const uint values,
                      const real pivot, real *sum, real *squares) {
-    real e = 0, q = 0;
+    real e = 0, e_lo = 0, q = 0, q_lo = 0;
     for (uint r = 0; r < rows; r++) {
-        real row_e = 0, row_q = 0;
         for (uint i = 0; i < values; i++) {
-            const real d = LOAD_X(x + r * row_step + STEPS(i, unit)) - pivot;
-            row_e += d;
-            row_q += d * d;
+            const real d = LOAD_X(x + r * row_step + STEPS(i, unit)) - pivot, square = d * d;
+            TWO_SUM(real, of_d, d_rest, e, d);
+            TWO_SUM(real, of_squares, square_rest, q, square);
+            e = of_d;
+            e_lo += d_rest;
+            q = of_squares;
+            q_lo += square_rest;
         }
-        e += row_e;
-        q += row_q;
     }
-    *sum = e;
-    *squares = q;
+    *sum = e + e_lo;
+    *squares = q + q_lo;
 }
 
 /* m takes a block of values that do not fill a vector in, as moments of its own. */
@@ -267,11 +274,17 @@ void take_rows(column_lanes *s, const uint j, const __global x_store *x, const u
     for (;;) {                                       \
         p = x;                                       \
         e = q = 0;                                   \
-        for (uint r = 0; r < rows; r++, p += step) { \
-            if (sought) ask(next);                   \
-            const vec d = LOADED - state.hi;         \
-            e += d;                                  \
-            q += d * d;                              \
+        for (uint r = 0; r < rows;) {                \
+            const uint end = min(rows, r + CHAINED); \
+            vec chain_e = 0, chain_q = 0;            \
+            for (; r < end; r++, p += step) {        \
+                if (sought) ask(next);               \
+                const vec d = LOADED - state.hi;     \
+                chain_e += d;                        \
+                chain_q += d * d;                    \
+            }                                        \
+            e += chain_e;                            \
+            q += chain_q;                            \
         }                                            \
         if (sought) break;                           \
         state.hi += e / (real)rows;                  \

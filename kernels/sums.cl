@@ -155,7 +155,7 @@ void add_lanes(const lane_sums *s, sums *total) {
 
 /* ------------------------------------------------------------------------------------------------------------- planes */
 
-/* Plain sums over rows rows of vectors vectors, LX apart, from value i on. */
+/* Plain sums over rows rows of vectors vectors, LX apart, from value i on, in chains as in plane_sums. */
 void plane_gradients(const backward_run *first, const backward_steps *by, const uint rows, const uint i, const uint vectors,
                      const affine_vec *k, const channel_arrays *a, vec *sum, vec *products) {
     backward_run t = *first;
@@ -174,11 +174,16 @@ void plane_gradients(const backward_run *first, const backward_steps *by, const 
                 q[u] += g * d;
             }
         }
-        for (; v < vectors; v++) {
-            vec d;
-            const vec g = gradient_vec(&t, i + v * step, k, a, &d);
-            e[0] += g;
-            q[0] += g * d;
+        if (v < vectors) { /* what fills no four takes turns with them */
+            vec rest_e = 0, rest_q = 0;
+            for (; v < vectors; v++) {
+                vec d;
+                const vec g = gradient_vec(&t, i + v * step, k, a, &d);
+                rest_e += g;
+                rest_q += g * d;
+            }
+            rest_e += e[0], e[0] = e[1], e[1] = e[2], e[2] = e[3], e[3] = rest_e;
+            rest_q += q[0], q[0] = q[1], q[1] = q[2], q[2] = q[3], q[3] = rest_q;
         }
         next_gradient_rows(&t, by, LY);
     }

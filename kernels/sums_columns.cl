@@ -13,12 +13,18 @@ void take_column_vec(column_sums *s, const uint j, const backward_run *first, co
     backward_run t = *first;
     lane_sums lanes_here = {LOAD_OWN(s->g + j), LOAD_OWN(s->g_lo + j), LOAD_OWN(s->p + j), LOAD_OWN(s->p_lo + j)};
     vec e = 0, q = 0;
-    for (uint r = 0; r < rows; r++) {
-        vec d;
-        const vec g = gradient_vec(&t, j, &these, a, &d);
-        e += g;
-        q += g * d;
-        next_gradient_rows(&t, by, LY);
+    for (uint r = 0; r < rows;) {
+        const uint end = min(rows, r + CHAINED);
+        vec chain_e = 0, chain_q = 0;
+        for (; r < end; r++) {
+            vec d;
+            const vec g = gradient_vec(&t, j, &these, a, &d);
+            chain_e += g;
+            chain_q += g * d;
+            next_gradient_rows(&t, by, LY);
+        }
+        e += chain_e;
+        q += chain_q;
     }
     take_sums(&lanes_here, e, q);
     STORE_OWN(lanes_here.g, s->g + j);

@@ -12,14 +12,14 @@
 
 static const char *const names[] = {"normal",       "mean 1e2",  "mean 1e4",    "mean 1e6",    "mixed means",
                                     "outliers",     "sorted",    "alternating", "small sigma", "large sigma",
-                                    "coarse steps", "constants", "one nan",     "one inf"};
+                                    "coarse steps", "swallowed", "constants",   "one nan",     "one inf"};
 
 const char *data_name(data_kind kind) {
     return (size_t)kind < sizeof names / sizeof *names ? names[kind] : NULL;
 }
 
 const char *data_gradients_name(data_gradients kind) {
-    static const char *const of[] = {"dy normal", "dy far", "dy outlier"};
+    static const char *const of[] = {"dy normal", "dy far", "dy outlier", "dy swallowed"};
     return of[kind];
 }
 
@@ -91,6 +91,12 @@ static void place_of(data_kind data, size_t channel, int flushes, double *mean, 
     }
 }
 
+/* Which of 32 the nth value of a channel is: what a kernel adds up in one chain lies side by side, row by row, or a group apart. */
+static size_t link_of(const definition_shape *s, size_t channel, size_t nth) {
+    const size_t apart[] = {1, s->inner, 128};
+    return nth / apart[channel % 3] % 32;
+}
+
 static float value_of(const batch *b, size_t channel, size_t nth, uint64_t *state, double mean, double sigma) {
     switch (b->of->data) {
     case OUTLIERS:
@@ -100,6 +106,10 @@ static float value_of(const batch *b, size_t channel, size_t nth, uint64_t *stat
         return (float)((nth % 2 ? -sigma : sigma) + normal(state));
     case CONSTANT:
         return constants[channel % 11];
+    case SWALLOWED: {
+        const size_t link = link_of(&b->shape, channel, nth);
+        return (link % 2 ? -1.0f : 1.0f) * (link < 2 ? 1 : 3.44e-4f);
+    }
     case COARSE:
         return (float)(rint(2 * (mean + sigma * normal(state))) / 2);
     default:
@@ -202,5 +212,10 @@ double *data_dy(const batch *b, clbn_dtype type, data_gradients kind, unsigned l
     for (size_t k = 0; dy && kind == DY_FAR && k < b->count; k++) dy[k] = stored_round(type, dy[k] + 1e4);
     for (size_t c = 0; dy && kind == DY_OUTLIER && b->values && c < b->shape.channels; c++)
         dy[c * b->shape.inner] = type == CLBN_F16 ? 6e4 : stored_round(type, 1e6);
+    for (size_t k = 0; dy && kind == DY_SWALLOWED && k < b->count; k++) {
+        const size_t i = k % b->shape.inner, row = k / b->shape.inner;
+        const size_t link = link_of(&b->shape, row % b->shape.channels, row / b->shape.channels * b->shape.inner + i);
+        dy[k] = stored_round(type, link == 0 ? 1 : 5.9e-8);
+    }
     return dy;
 }

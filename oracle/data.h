@@ -21,6 +21,7 @@ typedef enum data_kind {
     SMALL_SIGMA, /* sigma 1e-18, or 1e-15 where denormals are flushed; epsilon is 0 */
     LARGE_SIGMA, /* sigma 1e15 */
     COARSE,      /* mean / sigma = 100 in steps of a half, so that roundings do not cancel */
+    SWALLOWED,   /* 1, -1 and 30 whose squares are just below half an ulp of 1: next to each other, row by row, or 128 apart */
     CONSTANT,    /* each channel one value, of 1e-30 to 1e30 in size */
     ONE_NAN,     /* normal, but one value of the middle channel */
     ONE_INF
@@ -51,8 +52,8 @@ size_t data_elements(const data_case *c);
 int data_make(batch *b, const data_case *c, int flushes);
 void data_free(batch *b);
 
-/* The data of dy: around 0; around 1e4; around 0, but each channel's first value is 1e6. */
-typedef enum data_gradients { DY_NORMAL, DY_FAR, DY_OUTLIER, DY_KINDS } data_gradients;
+/* The data of dy: around 0; around 1e4; around 0, but each channel's first value is 1e6; 1 and 31 just below half an ulp of it. */
+typedef enum data_gradients { DY_NORMAL, DY_FAR, DY_OUTLIER, DY_SWALLOWED, DY_KINDS } data_gradients;
 const char *data_gradients_name(data_gradients kind);
 
 /* Arrays for the caller to free, NULL where there is no memory; the numbers are values of type, infinities aside none is beyond it.
