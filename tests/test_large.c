@@ -4,6 +4,7 @@
  * seven values over and over, so that everything is known in closed form and every element can be looked at; an address that wrapped
  * at 2^31 or 2^32, which are no multiples of 7, would bring a wrong value, or leave one as it was. Skipped where memory is short.
  */
+#include "bounds.h"
 #include "stored.h"
 #include "support.h"
 
@@ -130,9 +131,11 @@ static void must_hold(const large *l, const uint16_t *memory, double (*value)(si
 }
 
 static void must_be_near(const large *l, const char *what, const float *values, double want) {
+    const bounds_of who = tested_is_cpu_path() ? BOUNDS_OF_CPU_PATH : BOUNDS_OF_DEVICE;
+    const long double rounded = tested_is_cpu_path() ? bounds_real(who) : 0; /* a device's promise has it */
     for (size_t c = 0; c < l->channels; c++)
-        ck_assert_msg(fabs((double)values[c] - want) <= 1e-6 * fabs(want), "%s: %s[%zu] is %.9g instead of %.9g", l->name, what,
-                      c, (double)values[c], want);
+        ck_assert_msg(fabs((double)values[c] - want) <= (double)(bounds_accuracy(who) + rounded) * fabs(want),
+                      "%s: %s[%zu] is %.9g instead of %.9g", l->name, what, c, (double)values[c], want);
 }
 
 /* ----------------------------------------------------------------------------------------------------------------- calls */
