@@ -49,10 +49,19 @@ void note(const char *format, ...) {
     va_end(values);
 }
 
+/* "variant NAME gives wrong results on DEVICE...": plans pass it by, or are refused where it was asked for. */
+static void keep_wrong(library_log *log, const char *sentence) {
+    char name[64];
+    if (strstr(sentence, " gives wrong results on ") == NULL || sscanf(sentence, "variant %63s", name) != 1) return;
+    const size_t used = strlen(log->wrong);
+    if (strstr(log->wrong, name) == NULL) snprintf(log->wrong + used, sizeof log->wrong - used, "%s%s", used ? ", " : "", name);
+}
+
 static void hear(void *user_data, clbn_status status, cl_int native, const char *sentence) {
     library_log *log = user_data;
     (void)native; /* the sentence names it */
     log->notices += status == CLBN_SUCCESS;
+    keep_wrong(log, sentence);
     if (status != CLBN_SUCCESS)
         snprintf(log->sentence, sizeof log->sentence, "%s", sentence);
     else if (!log->quiet)

@@ -47,6 +47,7 @@ typedef struct library_log {
     int quiet;
     unsigned notices; /* so far */
     char sentence[1024];
+    char wrong[1024]; /* the variants whose trials gave wrong results, each once */
     char cache_dir[1024];
 } library_log;
 

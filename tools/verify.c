@@ -228,7 +228,7 @@ static void tell_impossible(const verify *v, verify_scope *scope) {
     if (!v->session.info.has_fp64) used += (size_t)snprintf(scope->impossible, room, "float64");
     if (v->session.info.kind == CLBN_DEVICE_CPU_PATH) return;
     for (size_t k = 0; clbn_variant_name(k) && used < room; k++) {
-        if (v->refused & ~v->possible & 1u << k)
+        if (v->refused & ~v->possible & 1u << k && strstr(v->session.log.wrong, clbn_variant_name(k)) == NULL)
             used += (size_t)snprintf(scope->impossible + used, room - used, "%s%s", used ? ", " : "", clbn_variant_name(k));
     }
 }
@@ -268,6 +268,12 @@ int run_verify(const options *o) {
     if (status == EXIT_DONE && v.misses) {
         fflush(stdout);
         status = fail_run("verify: %s (%zu of %zu numbers are outside their bounds)", v.first_miss, v.misses, v.checks);
+    } else if (status == EXIT_DONE && *v.session.log.wrong) {
+        fflush(stdout);
+        status = fail_run("verify: wrong results in the trial of %s", v.session.log.wrong);
+    } else if (status == EXIT_DONE && v.checks == 0) {
+        fflush(stdout);
+        status = fail_run("verify: nothing could be compared");
     }
     free(v.rows);
     session_close(&v.session);

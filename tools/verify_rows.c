@@ -130,6 +130,7 @@ void verify_print_table(const verify *v, const verify_scope *scope) {
             note("left out for time: %zu of %zu batches in %s", scope->planned_of[k] - scope->ran_of[k], scope->planned_of[k],
                  stored_name((clbn_dtype)k));
     if (*scope->impossible) note("not possible here: %s", scope->impossible);
+    if (*v->session.log.wrong) note("wrong here: %s", v->session.log.wrong);
     note("%zu batches, %zu calls, %zu numbers compared in %.1f s; %zu outside their bounds", scope->ran, v->calls, v->checks,
          now_seconds() - v->began, v->misses);
 }
@@ -188,6 +189,7 @@ void verify_print_json(const verify *v, const verify_scope *scope, int thorough)
     printf("  ],\n  \"summary\": {\"batches\": %zu, \"batches_planned\": %zu, \"calls\": %zu, \"checks\": %zu, \"misses\": %zu, ",
            scope->ran, scope->planned, v->calls, v->checks, v->misses);
     print_string("impossible", scope->impossible, ", ");
+    print_string("wrong", v->session.log.wrong, ", ");
     print_string("first_miss", v->first_miss, ", ");
     printf("\"seconds\": %.1f}\n}\n", now_seconds() - v->began);
 }
