@@ -15,7 +15,8 @@ add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/kernels.c
   DEPENDS ${kernels} ${PROJECT_SOURCE_DIR}/cmake/embed.cmake VERBATIM)
 
 add_library(clbn
-  src/status.c src/shape.c src/slot.c src/device.c src/plan.c src/check.c src/run.c src/backward.c src/statistics.c src/trial.c
+  src/status.c src/shape.c src/slot.c src/device.c src/plan.c src/check.c src/run.c src/backward.c src/statistics.c
+  src/trial_problem.c src/trial.c
   src/cpu/cpu.c src/cpu/schedule.c src/cpu/chunk.c src/cpu/block.c src/cpu/channel.c src/cpu/parts.c
   src/cpu/tensor.c src/cpu/cut.c src/cpu/loops_portable.c src/cpu/loops_avx2.c src/cpu/loops_avx512.c
   src/opencl/list.c src/opencl/device.c src/opencl/policy.c src/opencl/preference.c src/opencl/program.c

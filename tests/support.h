@@ -22,11 +22,11 @@ clbn_device *open_device(const char *name, int portable);
 /* Options whose messages land in said(). */
 clbn_device_options listening_options(void);
 
-/* The last sentence with an error's status, or the last notice; empty when there was none since said_clear(). The status
- * that came with it. Kept by thread. */
+/* The last sentence with an error's status, the status that came with it, and all notices, a line each; empty when there was none
+ * since said_clear(). Kept by thread. */
 const char *said(void);
 clbn_status said_status(void);
-const char *said_notice(void);
+const char *said_notices(void);
 void said_clear(void);
 
 /* The device of a suite, opened by its first use and closed by the end of main. */

@@ -60,7 +60,7 @@ static void use(const char *cache_dir, clbn_activation activation) {
     compiled = launched = 0;
     clbn_plan *plan = plan_of(device, &config);
     const unsigned plan_compiled = compiled, plan_launched = launched;
-    ck_assert_msg(said()[0] == '\0' && said_notice()[0] == '\0', "said %s%s", said(), said_notice());
+    ck_assert_msg(said()[0] == '\0' && said_notices()[0] == '\0', "said %s%s", said(), said_notices());
     if (activation == CLBN_IDENTITY) {
         scene s;
         scene_make(&s, &b, &w, TRAINING, queue, plan, "from a cache");

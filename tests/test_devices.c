@@ -160,9 +160,9 @@ END_TEST
 START_TEST(without_a_driver_auto_is_the_cpu_path_and_says_why) {
     clbn_device_info infos[MOST];
     ck_assert_uint_eq(list(infos), 1);
-    ck_assert_uint_gt(strlen(said_notice()), 0);
+    ck_assert_uint_gt(strlen(said_notices()), 0);
     ck_assert_int_eq(opened_as("auto").kind, CLBN_DEVICE_CPU_PATH);
-    ck_assert_uint_gt(strlen(said_notice()), 0);
+    ck_assert_uint_gt(strlen(said_notices()), 0);
     ck_assert_int_eq(opened_as(NULL).kind, CLBN_DEVICE_CPU_PATH);
     ck_assert_int_eq(opened_as("cpu").kind, CLBN_DEVICE_CPU_PATH);
     must_not_open("0:0", CLBN_ERROR_NO_DEVICE);

@@ -67,7 +67,7 @@ static void must_take(clbn_device *device, const clbn_config *config, const char
     const int preferred = variant != usual;
     ck_assert_msg(strcmp(info.variant, variant) == 0 && info.preferred == preferred, "%s: took %s (preferred: %d) in place of %s",
                   what, info.variant, info.preferred, variant);
-    ck_assert_msg(said()[0] == '\0' && said_notice()[0] == '\0', "%s: said %s%s", what, said(), said_notice());
+    ck_assert_msg(said()[0] == '\0' && said_notices()[0] == '\0', "%s: said %s%s", what, said(), said_notices());
 }
 
 /* ------------------------------------------------------------------------------------------------------- whose plans hear it */
@@ -219,7 +219,7 @@ START_TEST(a_later_device_of_the_same_folder_takes_it_until_it_is_forgotten) {
     must_take(device, &config, usual, "the device that forgot");
     later_must_take(&config, usual, "a device after forgetting");
     ck_clbn(clbn_device_prefer(device, &config, NULL)); /* there is nothing to forget */
-    ck_assert_msg(said_notice()[0] == '\0', "said %s", said_notice());
+    ck_assert_msg(said_notices()[0] == '\0', "said %s", said_notices());
     clbn_device_destroy(device);
     folder_remove();
 }
@@ -270,7 +270,7 @@ START_TEST(a_damaged_file_is_none_and_is_replaced) {
     later_must_take(&config, usual, "a damaged file");
     device = fresh(folder);
     ck_clbn(clbn_device_prefer(device, &config, other));
-    ck_assert_msg((said_notice()[0] != '\0') == (_i == DAMAGE_FOLDER), "damage %d: said %s", _i, said_notice());
+    ck_assert_msg((said_notices()[0] != '\0') == (_i == DAMAGE_FOLDER), "damage %d: said %s", _i, said_notices());
     said_clear();
     must_take(device, &config, other, "a device that was told anew");
     clbn_device_destroy(device);
@@ -308,12 +308,12 @@ START_TEST(where_no_file_can_be_written_it_holds_for_the_device_and_that_is_told
     clbn_device *device = fresh(names[_i]);
     find_variants(&config);
     ck_clbn(clbn_device_prefer(device, &config, one));
-    ck_assert_msg(strstr(said_notice(), names[_i]) && strstr(said_notice(), "could not be kept"), "said %s", said_notice());
+    ck_assert_msg(strstr(said_notices(), names[_i]) && strstr(said_notices(), "could not be kept"), "said %s", said_notices());
     ck_assert_str_eq(said(), "");
     said_clear();
     must_take(device, &config, one, names[_i]);
     ck_clbn(clbn_device_prefer(device, &config, NULL)); /* nothing is there, and that is what was wanted */
-    ck_assert_str_eq(said_notice(), "");
+    ck_assert_str_eq(said_notices(), "");
     must_take(device, &config, usual, names[_i]);
     clbn_device_destroy(device);
 }

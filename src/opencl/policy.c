@@ -356,8 +356,8 @@ clbn_status clbn_cl_prefer(const clbn_plan *plan, const char *variant) {
 
 /* ------------------------------------------------------------------------------------------------------------- trials */
 
-/* Whole vectors, a tail and two blocks in each of several chunks, within what an alone variant may be given anywhere; of split planes
- * chunks of two rows, and rows in two pieces. */
+/* Whole vectors, a tail and two blocks in each of several chunks, within what an alone variant may be given anywhere; of planes chunks of
+ * two rows, and rows in two pieces. */
 void clbn_cl_trial(const clbn_plan *plan, clbn_trial *trial) {
     const clbn_cl_plan *state = plan->state;
     clbn_opencl *cl = plan->device->state;
@@ -365,7 +365,7 @@ void clbn_cl_trial(const clbn_plan *plan, clbn_trial *trial) {
     const unsigned bit = bit_of(v);
     *trial = v->columns && v->fused ? (clbn_trial){.problems = 1, .dims = {{100, 19, 1}}}
              : v->columns           ? (clbn_trial){.problems = 1, .dims = {{100, 7, 3}}}
-             : v->fused             ? (clbn_trial){.problems = 1, .dims = {{2, 2, 1000}}}
+             : v->fused             ? (clbn_trial){.problems = 2, .dims = {{5, 2, 400}, {1, 2, 1100}}}
                                     : (clbn_trial){.problems = 2, .dims = {{5, 2, 400}, {2, 2, 1100}}};
     trial->strided = state->tile.strided;
     mtx_lock(&cl->lock);
