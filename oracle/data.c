@@ -100,8 +100,9 @@ static size_t link_of(const definition_shape *s, size_t channel, size_t nth) {
 static float value_of(const batch *b, size_t channel, size_t nth, uint64_t *state, double mean, double sigma) {
     switch (b->of->data) {
     case OUTLIERS:
-        if (nth == 0) return 1e6f;
-        return nth + 1 == b->values ? -3e5f : (float)normal(state);
+        if (nth == 0 && channel % 3 != 1) return 1e6f;
+        if (nth + 1 == b->values && channel % 3 != 2) return channel % 3 ? 1e6f : -3e5f;
+        return (float)normal(state);
     case ALTERNATING:
         return (float)((nth % 2 ? -sigma : sigma) + normal(state));
     case CONSTANT:
@@ -122,6 +123,12 @@ static int ascending(const void *a, const void *b) {
     return (l > r) - (l < r);
 }
 
+void data_poison(const batch *b, float value) {
+    const size_t channel = b->shape.channels / 2, places[] = {0, b->values / 3, b->values - 1};
+    const size_t nth = places[(b->count + b->of->data) % 3], row = nth / b->shape.inner;
+    if (b->values) b->x[(row * b->shape.channels + channel) * b->shape.inner + nth % b->shape.inner] = value;
+}
+
 static int fill_channel(batch *b, size_t c, int flushes) {
     const definition_shape s = b->shape;
     uint64_t state = b->seed * 1000003u + c;
@@ -131,8 +138,6 @@ static int fill_channel(batch *b, size_t c, int flushes) {
     if (!values) return 0;
     for (size_t k = 0; k < b->values; k++) values[k] = value_of(b, c, k, &state, mean, sigma);
     if (b->of->data == SORTED) qsort(values, b->values, sizeof *values, ascending);
-    if (b->of->data == ONE_NAN && c == s.channels / 2) values[b->values / 3] = NAN;
-    if (b->of->data == ONE_INF && c == s.channels / 2) values[b->values / 3] = -INFINITY;
     for (size_t k = 0; k < b->values; k++) b->x[(k / s.inner * s.channels + c) * s.inner + k % s.inner] = values[k];
     free(values);
     b->gamma[c] = (float)((0.5 + 1.5 * uniform(&state)) * (c % 2 ? -1 : 1));
@@ -145,6 +150,8 @@ static int fill_channel(batch *b, size_t c, int flushes) {
 static int fill(batch *b, int flushes) {
     size_t c = 0;
     while (b->values && c < b->shape.channels && fill_channel(b, c, flushes)) c++;
+    if (b->of->data == ONE_NAN) data_poison(b, NAN);
+    if (b->of->data == ONE_INF) data_poison(b, -INFINITY);
     return !b->values || c == b->shape.channels;
 }
 
@@ -211,7 +218,8 @@ double *data_dy(const batch *b, clbn_dtype type, data_gradients kind, unsigned l
     double *dy = data_numbers(b->count, type, NULL, seed);
     for (size_t k = 0; dy && kind == DY_FAR && k < b->count; k++) dy[k] = stored_round(type, dy[k] + 1e4);
     for (size_t c = 0; dy && kind == DY_OUTLIER && b->values && c < b->shape.channels; c++)
-        dy[c * b->shape.inner] = type == CLBN_F16 ? 6e4 : stored_round(type, 1e6);
+        dy[c % 2 ? ((b->shape.outer - 1) * b->shape.channels + c + 1) * b->shape.inner - 1 : c * b->shape.inner] =
+            type == CLBN_F16 ? 6e4 : stored_round(type, 1e6);
     for (size_t k = 0; dy && kind == DY_SWALLOWED && k < b->count; k++) {
         const size_t i = k % b->shape.inner, row = k / b->shape.inner;
         const size_t link = link_of(&b->shape, row % b->shape.channels, row / b->shape.channels * b->shape.inner + i);

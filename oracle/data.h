@@ -15,7 +15,7 @@ typedef enum data_kind {
     MEAN_1E4,
     MEAN_1E6,
     MIXED,       /* mean / sigma of 0 to 1e6, by channel */
-    OUTLIERS,    /* normal, but each channel's first value is 1e6 and its last -3e5 */
+    OUTLIERS,    /* normal, but by channel the first value is 1e6 and the last -3e5, the last alone is 1e6, or the first alone */
     SORTED,      /* normal, ascending */
     ALTERNATING, /* 1e4, -1e4, ... and a little noise */
     SMALL_SIGMA, /* sigma 1e-18, or 1e-15 where denormals are flushed; epsilon is 0 */
@@ -23,7 +23,7 @@ typedef enum data_kind {
     COARSE,      /* mean / sigma = 100 in steps of a half, so that roundings do not cancel */
     SWALLOWED,   /* 1, -1 and 30 whose squares are just below half an ulp of 1: next to each other, row by row, or 128 apart */
     CONSTANT,    /* each channel one value, of 1e-30 to 1e30 in size */
-    ONE_NAN,     /* normal, but one value of the middle channel */
+    ONE_NAN,     /* normal, but one value of the middle channel: by the extents the first, the last or between */
     ONE_INF
 } data_kind;
 
@@ -51,8 +51,10 @@ size_t data_elements(const data_case *c);
 /* 0 where there is no memory, and nothing is held. flushes: the device takes denormals for 0. c must outlive it. */
 int data_make(batch *b, const data_case *c, int flushes);
 void data_free(batch *b);
+/* Replaces the value that ONE_NAN or ONE_INF puts there. */
+void data_poison(const batch *b, float value);
 
-/* The data of dy: around 0; around 1e4; around 0, but each channel's first value is 1e6; 1 and 31 just below half an ulp of it. */
+/* The data of dy: around 0; around 1e4; around 0, but each channel's first or last value is 1e6; 1 and 31 just below half an ulp of it. */
 typedef enum data_gradients { DY_NORMAL, DY_FAR, DY_OUTLIER, DY_SWALLOWED, DY_KINDS } data_gradients;
 const char *data_gradients_name(data_gradients kind);
 

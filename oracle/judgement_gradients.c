@@ -66,11 +66,11 @@ static void judge_saved(const hearing *h, const answer *a, bounds_of who, const 
     const bounds_channel of = {a->mean[c], a->var[c], a->inv_std[c], 1, 0, a->of->values};
     const int given = a->of->population;
     judge_within(h, who, "mean", got->mean[c], a->mean[c], given ? 0 : bounds_mean(who, &of) + of_mean(a, who, c));
-    if (got->mean_lo && isfinite(a->mean[c]))
+    if (got->mean_lo && !isinf(a->mean[c]))
         judge_within(h, who, "mean pair", (long double)got->mean[c] + got->mean_lo[c], a->mean[c],
                      given ? 0 : bounds_mean_pair(who, &of) + of_mean(a, who, c));
     if (got->var) judge_within(h, who, "var", got->var[c], a->var[c], given ? 0 : bounds_var(who, &of) + of_var(a, who, c));
-    if (got->inv_std && isfinite(a->var[c]))
+    if (got->inv_std && !isinf(a->var[c]))
         judge_within(h, who, "inv_std", got->inv_std[c], a->inv_std[c],
                      bounds_inv_std(who, &of) + (a->var[c] > 0 ? of_var(a, who, c) / a->var[c] / 2 * a->inv_std[c] : 0));
 }

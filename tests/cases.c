@@ -40,8 +40,7 @@ void batch_free(batch *b) {
 }
 
 void batch_heal(batch *b) {
-    size_t c = b->shape.channels / 2, k = b->values / 3;
-    b->x[(k / b->shape.inner * b->shape.channels + c) * b->shape.inner + k % b->shape.inner] = 0.25f;
+    data_poison(b, 0.25f);
 }
 
 double *widened(const float *values, size_t count) {

@@ -265,11 +265,13 @@ static const size_t any[][3] = {{5, 3, 61}, {129, 7, 1},  {5, 3, 1025}, {1, 2, 4
 #define COUNT(of) (sizeof(of) / sizeof *(of))
 
 /* Else blocks are of other lengths: PoCL can be told to take groups of 7. */
-static int groups_are_powers_of_two(void) {
+static int blocks_are_equal(void) {
     size_t group = 1;
     if (!tested_is_cpu_path())
         ck_cl(clGetDeviceInfo(tested_cl_device(), CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL));
-    return (group & (group - 1)) == 0;
+    if ((group & (group - 1)) == 0) return 1;
+    printf("left out: blocks of equal length, in groups of %zu\n", group);
+    return 0;
 }
 
 START_TEST(sums_of_gradients_are_exact) {
@@ -278,12 +280,12 @@ START_TEST(sums_of_gradients_are_exact) {
 END_TEST
 
 START_TEST(mean_and_m2_of_equal_blocks_are_exact) {
-    if (groups_are_powers_of_two()) sweep((size_t)_i, EQUAL_BLOCKS, powers, COUNT(powers), moments_must_be_exact);
+    if (blocks_are_equal()) sweep((size_t)_i, EQUAL_BLOCKS, powers, COUNT(powers), moments_must_be_exact);
 }
 END_TEST
 
 START_TEST(forward_and_back_of_equal_blocks_are_exact) {
-    if (groups_are_powers_of_two()) sweep((size_t)_i, EQUAL_BLOCKS, powers, COUNT(powers), all_must_be_exact);
+    if (blocks_are_equal()) sweep((size_t)_i, EQUAL_BLOCKS, powers, COUNT(powers), all_must_be_exact);
 }
 END_TEST
 
@@ -295,8 +297,7 @@ END_TEST
 START_TEST(every_variant_was_compared) {
     ck_assert_uint_gt(values, 0);
     for (size_t k = 0; k < variant_count; k++)
-        ck_assert_msg(held[k] > 0 || test_is_short(), "nothing was run by %s",
-                      variants[k] ? variants[k] : "the plan's own choice");
+        ck_assert_msg(held[k] > 0, "nothing was run by %s", variants[k] ? variants[k] : "the plan's own choice");
 }
 END_TEST
 

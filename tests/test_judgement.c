@@ -199,10 +199,13 @@ START_TEST(data_is_as_adverse_as_it_says) {
     }
     setting s;
     setting_open(&s, CLBN_F32, OUTLIERS, NULL);
-    ck_assert(s.x[0] == 1e6 && s.x[COUNT - 1] == -3e5);
+    const double *last = s.x + (ROWS - 1) * CHANNELS * INNER + INNER - 1;
+    ck_assert(s.x[0] == 1e6 && last[0] == -3e5);
+    ck_assert(fabs(s.x[INNER]) < 10 && last[INNER] == 1e6);
+    ck_assert(s.x[2 * INNER] == 1e6 && fabs(last[2 * INNER]) < 10);
     setting_close(&s);
     double *dy = data_dy(&(batch){.shape = {2, 2, 2}, .count = 8, .values = 4}, CLBN_F32, DY_OUTLIER, 3);
-    ck_assert(dy[0] == 1e6 && dy[2] == 1e6 && fabs(dy[1]) < 10);
+    ck_assert(dy[0] == 1e6 && dy[7] == 1e6 && fabs(dy[1]) < 10 && fabs(dy[2]) < 10);
     free(dy);
 }
 END_TEST

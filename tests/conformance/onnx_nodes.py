@@ -93,7 +93,7 @@ def main():
     debian = of_folder(sys.argv[2]) if len(sys.argv) > 2 and os.path.isdir(sys.argv[2]) else 0
     print(f"ONNX {onnx.__version__} by {device.name}: node and converted tests {by_runner}, of Debian's test data {debian}, "
           f"failed {len(result.failures) + len(result.errors)}")
-    return not result.wasSuccessful() or by_runner == 0
+    return not result.wasSuccessful() or by_runner == 0 or (len(sys.argv) > 2 and debian == 0)
 
 
 if __name__ == "__main__":
