@@ -2,9 +2,12 @@
  *
  * Gradients at the edges: constant channels, one value a channel, none; accumulation; frozen layers.
  */
+#include "definition.h"
 #include "semantics.h"
+#include "stored.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -290,7 +293,67 @@ START_TEST(dresidual_alone_finds_the_statistics_it_needs) {
 }
 END_TEST
 
+/* dy of channel c: 1e6 for the value that is nearest the mean, else 1. */
+static void make_outweighing(const simple *s, size_t c, long double mean, float *dy) {
+    const definition_shape of = s->b.shape;
+    size_t nearest = c * of.inner;
+    for (size_t k = 0; k < s->b.values; k++) {
+        const size_t at = (k / of.inner * of.channels + c) * of.inner + k % of.inner;
+        if (fabsl(s->b.x[at] - mean) < fabsl(s->b.x[nearest] - mean)) nearest = at;
+        dy[at] = 1;
+    }
+    dy[nearest] = 1e6f;
+}
+
+/* dgamma's error, but for its rounding, over 1e-6 r sum |dy (x - mean)|, a device's bound without the term that the mean's own promise adds. */
+static long double outweighed(const simple *s, size_t c, long double mean, long double var, const float *dy) {
+    const bounds_of who = tested_is_cpu_path() ? BOUNDS_OF_CPU_PATH : BOUNDS_OF_DEVICE;
+    const definition_shape of = s->b.shape;
+    const bounds_step step = {.who = who,
+                              .as_saved = 1,
+                              .of = {.mean = mean,
+                                     .var = var,
+                                     .inv_std = definition_inv_std(var, 1e-5, 0),
+                                     .gamma = s->b.gamma[c],
+                                     .beta = s->b.beta[c],
+                                     .values = s->b.values}};
+    bounds_sums sums = {0};
+    for (size_t k = 0; k < s->b.values; k++) {
+        const size_t at = (k / of.inner * of.channels + c) * of.inner + k % of.inner;
+        bounds_sums_add(&sums, dy[at], dy[at], 0, s->b.x[at] - mean);
+    }
+    const long double exact = step.of.inv_std * sums.exact_gx,
+                      narrow = bounds_accuracy(BOUNDS_OF_DEVICE) * step.of.inv_std * sums.gx;
+    verdict_value(who, CLBN_F32, "dgamma", s->dgamma[c], exact, bounds_dgamma(&step, &sums), "one dy outweighs the others");
+    return fmaxl(fabsl(s->dgamma[c] - exact) - stored_half_ulp(CLBN_F32, exact), 0) / narrow;
+}
+
+/* docs/accuracy.md, "What float32 cannot promise", has what this prints. */
+START_TEST(a_dy_that_outweighs_all_next_to_the_mean_costs_what_the_mean_may_be_off) {
+    static const data_kind kinds[] = {NORMAL, MEAN_1E2, COARSE};
+    static const size_t shapes[][3] = {{64, 40, 1}, {2, 40, 32}};
+    const data_kind kind = kinds[_i / 2];
+    const size_t *extents = shapes[_i % 2];
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    long double mean[40], var[40], worst = 0;
+    simple s;
+    simple_make(&s, case_of(extents[0], extents[1], extents[2], kind), &config);
+    double *x = data_x(&s.b, CLBN_F32);
+    float *dy = calloc(s.b.count, sizeof *dy);
+    ck_assert(x && dy);
+    definition_moments(s.b.shape, x, mean, var);
+    for (size_t c = 0; c < extents[1]; c++) make_outweighing(&s, c, mean[c], dy);
+    simple_backward(&s, dy, 0);
+    for (size_t c = 0; c < extents[1]; c++) worst = fmaxl(worst, outweighed(&s, c, mean[c], var[c], dy));
+    printf("dgamma of %s, %zux%zux%zu, one dy 1e6 at the mean: error %.3Lg of 1e-6 r sum|dy (x - mean)|\n", data_name(kind),
+           extents[0], extents[1], extents[2], worst);
+    free(x), free(dy);
+    simple_free(&s);
+}
+END_TEST
+
 void add_gradients(TCase *tests) {
+    tcase_add_loop_test(tests, a_dy_that_outweighs_all_next_to_the_mean_costs_what_the_mean_may_be_off, 0, 6);
     tcase_add_test(tests, accumulating_twice_doubles_to_the_bit);
     tcase_add_test(tests, gradients_have_the_same_bits_every_time);
     tcase_add_test(tests, one_value_a_channel_has_dx_0);

@@ -235,11 +235,11 @@ static manner manner_at(size_t nth) {
 }
 
 /* The first COMMON of each table have groups of the same sizes, for which drivers compile anew; these go by every type in every layout,
- * the others by float32, dense, and on the CPU path, which compiles nothing, by every type. Under a simulator some go, by one
+ * the others by float32, dense, and on the CPU path, which compiles nothing, by all too. Under a simulator some go, by one
  * variant each. */
 static int takes_turn(size_t nth, size_t k) {
     if (test_is_short()) return nth % 4 == 0 && (k + nth / 4) % 3 == 0;
-    return k < COMMON || nth == 0 || (tested_is_cpu_path() && nth < TYPES);
+    return k < COMMON || nth == 0 || tested_is_cpu_path();
 }
 
 static void sweep(size_t nth, exact_kind kind, const size_t shapes[][3], size_t shape_count, must_hold holds) {
