@@ -27,14 +27,15 @@ add_library(clbn::clbn ALIAS clbn)
 # Results must not depend on the compiler's taste: no contraction to fused multiply-adds. The loops of the CPU path are
 # compiled once more for wider vectors, and chosen when the library runs.
 target_compile_options(clbn PRIVATE -ffp-contract=off -fno-math-errno)
-# The loops' level: theirs alone, as sanitizers make minutes of what -O3 inlines.
-if(NOT DEFINED CLBN_LOOPS_LEVEL)
-  set(CLBN_LOOPS_LEVEL -O3)
+# The loops' flags: theirs alone, as sanitizers make minutes of what -O3 inlines.
+if(NOT DEFINED CLBN_LOOPS_FLAGS)
+  set(CLBN_LOOPS_FLAGS -O3)
 endif()
+separate_arguments(CLBN_LOOPS_FLAGS)
 set_property(SOURCE src/cpu/channel.c APPEND PROPERTY COMPILE_OPTIONS -O3)
-set_property(SOURCE src/cpu/loops_portable.c APPEND PROPERTY COMPILE_OPTIONS ${CLBN_LOOPS_LEVEL} -Wno-psabi)
+set_property(SOURCE src/cpu/loops_portable.c APPEND PROPERTY COMPILE_OPTIONS ${CLBN_LOOPS_FLAGS} -Wno-psabi)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64|i[3-6]86)$")
-  set_property(SOURCE src/cpu/loops_avx2.c APPEND PROPERTY COMPILE_OPTIONS ${CLBN_LOOPS_LEVEL} -Wno-psabi -mavx2 -mfma -mf16c)
+  set_property(SOURCE src/cpu/loops_avx2.c APPEND PROPERTY COMPILE_OPTIONS ${CLBN_LOOPS_FLAGS} -Wno-psabi -mavx2 -mfma -mf16c)
   # GCC moves vectors of 64 bytes by 16; what then reads 32 of them waits.
   include(CheckCCompilerFlag)
   check_c_compiler_flag("-mmove-max=256 -mstore-max=256" CLBN_HAS_MOVE_MAX)
@@ -43,7 +44,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64|i[3-6]86)$")
     set_property(SOURCE src/cpu/loops_avx2.c APPEND PROPERTY COMPILE_OPTIONS -mmove-max=256 -mstore-max=256)
   endif()
   set_property(SOURCE src/cpu/loops_avx512.c APPEND PROPERTY COMPILE_OPTIONS
-    ${CLBN_LOOPS_LEVEL} -Wno-psabi -mavx512f -mavx512vl -mavx512bw -mavx512dq -mf16c -mprefer-vector-width=512)
+    ${CLBN_LOOPS_FLAGS} -Wno-psabi -mavx512f -mavx512vl -mavx512bw -mavx512dq -mf16c -mprefer-vector-width=512)
 endif()
 
 target_include_directories(clbn
