@@ -21,20 +21,25 @@ driver_environment(pocl CLBN_POCL)
 driver_environment(rusticl CLBN_RUSTICL)
 find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 
-set(suites device semantics golden pipeline arguments)
+set(suites device golden pipeline arguments)
 # What only drivers take that run them whole.
 set(whole devices refused trials cache preferences)
-# Some 500 kernels each, of which each runs a few times.
+# Plans of so many kinds that their trials would take half the time; the other suites, the tool and the examples have them.
+set(of_many_kinds semantics)
+# Some 500 kernels each besides, of which each runs a few times.
 set(of_many_kernels operations exact exhaustive)
 
 if(CLBN_POCL)
   foreach(suite ${suites} ${whole})
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_POCL} LABELS pocl TIMEOUT 1500)
   endforeach()
+  foreach(suite ${of_many_kinds})
+    clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_POCL} CLBN_TEST_SKIP_TRIALS=1 LABELS pocl TIMEOUT 1500)
+  endforeach()
   # Optimizing them would take four times as long. The other suites do.
   foreach(suite ${of_many_kernels})
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} LABELS pocl TIMEOUT 1500
-      ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable CLBN_TEST_SHARE=3/41)
+      ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable CLBN_TEST_SKIP_TRIALS=1 CLBN_TEST_SHARE=3/41)
   endforeach()
   # In short; a device of the user's own, below, and Intel's in scripts/matrix, take each extent by every variant.
   clbn_test(NAME pocl.extents COMMAND test_extents LABELS pocl TIMEOUT 1500 ENVIRONMENT ${CLBN_POCL} CLBN_TEST_SHORT=1)
@@ -56,9 +61,13 @@ if(CLBN_RUSTICL)
   endforeach()
   # Large extents whole: llvmpipe ends a work-item, silently, whose loops turn too often.
   clbn_test(NAME rusticl.extents.past COMMAND test_extents LABELS rusticl TIMEOUT 1500 ENVIRONMENT ${CLBN_RUSTICL} CK_RUN_CASE=past)
+  foreach(suite ${of_many_kinds})
+    clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 1500
+      ENVIRONMENT ${CLBN_RUSTICL} CLBN_TEST_SKIP_TRIALS=1 CLBN_TEST_ELEMENTS=100000 CLBN_TEST_SHORT=1)
+  endforeach()
   foreach(suite ${of_many_kernels})
     clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 1500
-      ENVIRONMENT ${CLBN_RUSTICL} CLBN_TEST_ELEMENTS=2500 CLBN_TEST_SHORT=1 CLBN_TEST_SHARE=3/211)
+      ENVIRONMENT ${CLBN_RUSTICL} CLBN_TEST_SKIP_TRIALS=1 CLBN_TEST_ELEMENTS=2500 CLBN_TEST_SHORT=1 CLBN_TEST_SHARE=3/211)
   endforeach()
 endif()
 
@@ -95,7 +104,7 @@ if(CLBN_TEST_DEVICE)
   if(NOT CLBN_OWN)
     message(FATAL_ERROR "CLBN_TEST_DEVICE names no driver that is here")
   endif()
-  foreach(suite ${suites} extents ${whole} ${of_many_kernels})
+  foreach(suite ${suites} extents ${whole} ${of_many_kinds} ${of_many_kernels})
     clbn_test(NAME own.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_OWN} CLBN_TEST_SHARE=3/41 LABELS own TIMEOUT 3000)
   endforeach()
 endif()
