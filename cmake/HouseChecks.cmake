@@ -25,7 +25,7 @@ function(house_build name)
     endif()
     clbn_test(NAME ${name}.${label}_suites_pass LABELS house TIMEOUT 3000 ENVIRONMENT CLBN_TEST_ELEMENTS=${elements} ${short} ${H_ENVIRONMENT}
       COMMAND ${CMAKE_CTEST_COMMAND} --test-dir ${folder} --output-on-failure --no-tests=error -L "^${label}$"
-              -E "^pocl\\.(exact|exhaustive|extents|tool)$") # the tool: on the CPU path
+              -E "^(pocl|cpu)\\.(exact|exhaustive)$|^pocl\\.(extents|tool)$") # the tool: on the CPU path
     set_tests_properties(${name}.${label}_suites_pass PROPERTIES FIXTURES_REQUIRED ${name})
   endforeach()
 endfunction()

@@ -32,17 +32,10 @@ static long double unit(bounds_of who) {
     return who == BOUNDS_OF_DEVICE ? u_float : u_double;
 }
 
-long double bounds_half_ulp(long double value) {
-    int exponent = FLT_MIN_EXP;
-    if (value != 0) frexpl(value, &exponent);
-    return ldexpl(1, (exponent < FLT_MIN_EXP ? FLT_MIN_EXP : exponent) - FLT_MANT_DIG - 1);
-}
-
 /* What one rounding to float may add to a value that is already off by error. A device may flush what is below the normal
  * numbers to 0. */
 static long double rounded(bounds_of who, long double value, long double error) {
-    long double half =
-        bounds_is_f64(who) ? stored_half_ulp(CLBN_F64, fabsl(value) + error) : bounds_half_ulp(fabsl(value) + error);
+    long double half = stored_half_ulp(bounds_is_f64(who) ? CLBN_F64 : CLBN_F32, fabsl(value) + error);
     if (who == BOUNDS_OF_DEVICE && fabsl(value) < FLT_MIN) half = FLT_MIN;
     return error + (value == 0 && error == 0 ? 0 : half);
 }

@@ -56,7 +56,4 @@ long double bounds_batch_var(bounds_of who, long double var);
 long double bounds_folded_weight(bounds_of who, long double weight);
 long double bounds_folded_bias(bounds_of who, long double scaled, long double beta);
 
-/* Half the distance from |value| to the next float. */
-long double bounds_half_ulp(long double value);
-
 #endif

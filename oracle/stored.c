@@ -61,7 +61,8 @@ static long double ulp(const format *f, long double value) {
 
 double stored_round(clbn_dtype type, long double value) {
     const format *f = format_of(type);
-    if (!(fabsl(value) <= 0x1p1023L)) return type == CLBN_F64 ? (double)value : (double)(float)value;
+    if (type == CLBN_F64) return (double)value;
+    if (type == CLBN_F32 || !(fabsl(value) <= 0x1p1023L)) return (double)(float)value;
     const long double step = ulp(f, value), rounded = rintl(value / step) * step;
     if (fabsl(rounded) >= 2 * (long double)power(f->highest)) return value < 0 ? -INFINITY : INFINITY;
     return (double)rounded;
