@@ -175,15 +175,17 @@ static void update(const range *of, const double *mean, const double *var, doubl
 /* ----------------------------------------------------------------------------------------------------------- constants */
 
 static void set_field(const cpu_call *call, const range *of, cpu_field field, const double *values) {
-    const size_t lanes = call->state->lanes, step = call->state->lane_step;
-    double *to = call->fields[field] + clbn_cpu_column(call->state, of->first);
+    const cpu_plan *state = call->state;
+    const size_t lanes = state->lanes, step = state->lane_step;
+    double *all = call->fields[field], *to = all + clbn_cpu_column(state, of->first);
     if (lanes == 1 || step > 1) { /* channels are neighbours */
         for (size_t l = 0; l < lanes; l++) memcpy(to + l * step, values, of->count * sizeof *to);
-        return;
+    } else {
+        for (size_t i = 0; i < of->count; i++) {
+            for (size_t l = 0; l < lanes; l++) to[i * lanes + l] = values[i];
+        }
     }
-    for (size_t i = 0; i < of->count; i++) {
-        for (size_t l = 0; l < lanes; l++) to[i * lanes + l] = values[i];
-    }
+    if (state->wraps && of->first == 0) memcpy(all + state->width, all, CLBN_CPU_WRAP * sizeof *all);
 }
 
 static void set_constants(const cpu_call *call, const range *of, const statistics *s) {

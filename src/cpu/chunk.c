@@ -86,7 +86,8 @@ void clbn_cpu_plane_reduce(const cpu_call *call, cpu_step step, size_t c, size_t
     unsigned char *mask = call->mask ? call->mask + clbn_cpu_mask_start(call->state, c, k) : NULL;
     memset(partial, 0, sizeof *partial);
     if (clbn_cpu_stays_direct(call, step)) {
-        const clbn_cpu_span span = {chunk.runs, call->state->shape.channels * call->state->shape.inner, chunk.length, 0, false};
+        const clbn_cpu_span span = {chunk.runs, call->state->shape.channels * call->state->shape.inner, chunk.length, 0, 0,
+                                    false};
         const clbn_cpu_slopes k = slopes_of(call, c);
         const char *x = place_of(call, CLBN_X, &chunk), *dy = place_of(call, CLBN_DY, &chunk);
         if (step == STEP_MOMENTS)
@@ -116,7 +117,7 @@ static void plane_directly(const cpu_call *call, cpu_step step, size_t c, const 
     const clbn_slot to = step == STEP_FORWARD ? CLBN_Y : CLBN_DX;
     const clbn_cpu_slopes k = slopes_of(call, c);
     const size_t next = call->ask_next && c + 1 < s->channels ? s->inner : 0;
-    const clbn_cpu_span span = {piece->runs, stride, piece->length, next, call->tensors[to].stream};
+    const clbn_cpu_span span = {piece->runs, stride, piece->length, next, 0, call->tensors[to].stream};
     const char *x = place_of(call, CLBN_X, piece);
     char *out = place_of(call, to, piece);
     if (step == STEP_FORWARD)
@@ -198,7 +199,7 @@ void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_
     const size_t rows = rows_of(&tile), pitch = clbn_round_up(tile.length, CLBN_CPU_LANES);
     for (int i = 0; i < 4; i++) memset(sums[i], 0, pitch * sizeof *sums[i]);
     if (clbn_cpu_stays_direct(call, step)) {
-        const clbn_cpu_span span = {tile.runs, call->state->width, tile.length, 0, false};
+        const clbn_cpu_span span = {tile.runs, call->state->width, tile.length, 0, 0, false};
         const char *x = place_of(call, CLBN_X, &tile), *dy = place_of(call, CLBN_DY, &tile);
         cpu_work work = {.call = call};
         clbn_cpu_block_constants(&work, tile.j);
@@ -219,7 +220,10 @@ void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_
 
 static void column_directly(const cpu_call *call, cpu_step step, const cpu_piece *tile) {
     const clbn_slot to = step == STEP_FORWARD ? CLBN_Y : CLBN_DX;
-    const clbn_cpu_span span = {tile->runs, call->state->width, tile->length, 0, call->tensors[to].stream};
+    const size_t width = call->state->width, values = tile->runs * width;
+    const bool wraps = call->state->wraps, stream = call->tensors[to].stream;
+    const clbn_cpu_span rows = {tile->runs, width, tile->length, 0, 0, stream}, run = {1, values, values, 0, width, stream};
+    const clbn_cpu_span span = wraps ? run : rows;
     const char *x = place_of(call, CLBN_X, tile);
     char *out = place_of(call, to, tile);
     cpu_work work = {.call = call};
@@ -234,6 +238,10 @@ static void column_directly(const cpu_call *call, cpu_step step, const cpu_piece
 void clbn_cpu_column_apply(const cpu_call *call, cpu_step step, size_t k, size_t t) {
     const cpu_plan *state = call->state;
     const cpu_piece tile = clbn_cpu_column_piece(state, k, t);
+    if (clbn_cpu_stays_direct(call, step) && state->wraps) {
+        column_directly(call, step, &tile);
+        return;
+    }
     if (clbn_cpu_stays_direct(call, step)) { /* by patches: the constants of some columns stay in the first cache for some rows */
         for (size_t r = 0; r < tile.runs; r += PATCH_ROWS) {
             for (size_t c = 0; c < tile.length; c += PATCH_COLUMNS) {

@@ -173,7 +173,7 @@ static void prepare(const void *context, size_t range) {
 
 static clbn_status perform(const clbn_plan *plan, const clbn_run *run) {
     const cpu_plan *state = plan->state;
-    const size_t channels = plan->shape.channels, pitch = clbn_round_up(channels * state->lanes, CLBN_CPU_LANES) + CLBN_CPU_LANES;
+    const size_t channels = plan->shape.channels, pitch = clbn_round_up(channels * state->lanes, CLBN_CPU_LANES) + CLBN_CPU_WRAP;
     cpu_call call = {.plan = plan, .state = state, .run = run};
     if (clbn_has(run, CLBN_PARTS)) call.parts_count = (double)clbn_cpu_parts_count(run);
     if (clbn_has(run, CLBN_PARTS) && call.parts_count == 0 && run->operation == CLBN_FORWARD) return CLBN_SUCCESS;

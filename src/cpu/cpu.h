@@ -25,6 +25,7 @@ typedef struct cpu_plan {
     size_t chunks;             /* a channel's (planes), or of all rows (columns) */
     size_t runs, pieces;       /* planes: a chunk is runs planes, or one of pieces parts of a plane */
     size_t width, rows, tiles; /* columns: row length, rows a chunk, tiles a row */
+    bool wraps;                /* columns: rows end within a cache's line, and are applied as one run: see clbn_cpu_span */
     size_t lanes, lane_step;   /* columns: how many a channel has, and how far they are apart; planes: 1 */
     size_t mask_pitch;         /* bytes: planes: a channel's; columns: a row's, or 0 where rows follow each other bit by bit */
     clbn_cpu_activation activation;

@@ -99,6 +99,7 @@ void clbn_cpu_cut(const clbn_plan *plan, cpu_plan *state) {
         state->rows = clbn_round_up(clbn_max(CHUNK / state->width, LEAST_ROWS), 16);
         state->chunks = clbn_ceil_div(s->outer, state->rows);
         state->tiles = clbn_ceil_div(state->width, TILE);
+        state->wraps = state->tiles == 1 && state->width >= CLBN_CPU_WRAP && state->width * clbn_dtype_bytes(plan->x_type) % 64;
         state->mask_pitch = state->width > CLBN_CPU_BLOCK_WIDTH ? clbn_ceil_div(state->width, 8) : 0;
     } else {
         state->pieces = clbn_ceil_div(s->inner, CHUNK);

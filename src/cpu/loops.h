@@ -14,8 +14,9 @@
 enum {
     CLBN_CPU_MOST_COLUMNS = 1024,
     CLBN_CPU_LANES = 8,
-    CLBN_CPU_BLOCK = 1024,     /* doubles a block holds: some blocks fit a first-level cache */
-    CLBN_CPU_BLOCK_WIDTH = 128 /* columns it is wide, at most */
+    CLBN_CPU_WRAP = 2 * CLBN_CPU_LANES, /* columns' constants that stand once more behind their last */
+    CLBN_CPU_BLOCK = 1024,              /* doubles a block holds: some blocks fit a first-level cache */
+    CLBN_CPU_BLOCK_WIDTH = 128          /* columns it is wide, at most */
 };
 
 /* count, mean (as mean + lo) and sum of squared deviations (as m2 + m2_lo) of some values. */
@@ -50,9 +51,9 @@ typedef struct clbn_cpu_activation {
 
 /* Planes: runs pieces of length neighbours; columns: rows of as many columns, at most CLBN_CPU_MOST_COLUMNS for sums. stride: how
  * many values on the next one begins. next: how far on lies what is read after this, and asked for now; 0: nothing.
- * stream: store past the caches. */
+ * wrap: columns alone, rows of so many as one run, whose constants begin again behind each; 0: no. stream: store past the caches. */
 typedef struct clbn_cpu_span {
-    size_t runs, stride, length, next;
+    size_t runs, stride, length, next, wrap;
     bool stream;
 } clbn_cpu_span;
 
