@@ -25,7 +25,7 @@ function(house_build name)
     endif()
     clbn_test(NAME ${name}.${label}_suites_pass LABELS house TIMEOUT 3000 ENVIRONMENT CLBN_TEST_ELEMENTS=${elements} ${short} ${H_ENVIRONMENT}
       COMMAND ${CMAKE_CTEST_COMMAND} --test-dir ${folder} --output-on-failure --no-tests=error -L "^${label}$"
-              -E "^(pocl|cpu)\\.(exact|exhaustive)$|^pocl\\.(extents|tool)$") # the tool: on the CPU path
+              -E "^(pocl|cpu)\\.(exact|exhaustive)$|^pocl\\.(extents|tool|trials)$") # the tool: on the CPU path
     set_tests_properties(${name}.${label}_suites_pass PROPERTIES FIXTURES_REQUIRED ${name})
   endforeach()
 endfunction()
@@ -38,7 +38,7 @@ house_build(clang SUITES cpu:100000
 # gcc's sanitizers for all the rest, as clang's stop where a C program loads a driver written in C++. In the loops, stray accesses, by
 # calls, which compile faster. Leaks are looked for on PoCL too: what the
 # driver's libraries allocate and leave behind is suppressed by their names, what this project allocates counts. Kernels have no
-# sanitizers in them: they are not optimized here, as in the suites that do so anyway, and trials are left to their suite.
+# sanitizers in them: they are not optimized here, as in the suites that do so anyway; of trials the tool's verify has enough.
 set(leaks suppressions=${PROJECT_SOURCE_DIR}/cmake/drivers-leak.supp:print_suppressions=0)
 house_build(sanitized SUITES cpu:100000 pocl:2500:short
   OPTIONS -DCMAKE_C_COMPILER=gcc "-DCMAKE_C_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"

@@ -22,8 +22,9 @@ driver_environment(rusticl CLBN_RUSTICL)
 find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 
 set(suites device golden pipeline arguments)
-# What only drivers take that run them whole.
-set(whole devices refused trials cache preferences)
+# What only drivers take that run them whole; the latter look at what the host does with kernels.
+set(whole devices refused)
+set(of_the_host trials cache preferences)
 # Plans of so many kinds that their trials would take half the time; the other suites, the tool and the examples have them.
 set(of_many_kinds semantics)
 # Some 500 kernels each besides, of which each runs a few times.
@@ -36,7 +37,11 @@ if(CLBN_POCL)
   foreach(suite ${of_many_kinds})
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_POCL} CLBN_TEST_SKIP_TRIALS=1 LABELS pocl TIMEOUT 1500)
   endforeach()
-  # Optimizing them would take four times as long. The other suites do.
+  # Optimizing these would take four times as long. The other suites do.
+  foreach(suite ${of_the_host})
+    clbn_test(NAME pocl.${suite} COMMAND test_${suite} LABELS pocl TIMEOUT 1500
+      ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable)
+  endforeach()
   foreach(suite ${of_many_kernels})
     clbn_test(NAME pocl.${suite} COMMAND test_${suite} LABELS pocl TIMEOUT 1500
       ENVIRONMENT ${CLBN_POCL} POCL_EXTRA_BUILD_FLAGS=-cl-opt-disable CLBN_TEST_SKIP_TRIALS=1 CLBN_TEST_SHARE=3/41)
@@ -54,7 +59,7 @@ if(CLBN_POCL)
 endif()
 
 if(CLBN_RUSTICL)
-  foreach(suite ${suites} extents trials cache preferences)
+  foreach(suite ${suites} extents ${of_the_host})
     # It streams 2 GB/s: cases take turns with the variants.
     clbn_test(NAME rusticl.${suite} COMMAND test_${suite} LABELS rusticl TIMEOUT 1500
       ENVIRONMENT ${CLBN_RUSTICL} CLBN_TEST_ELEMENTS=100000 CLBN_TEST_SHORT=1)
@@ -104,7 +109,7 @@ if(CLBN_TEST_DEVICE)
   if(NOT CLBN_OWN)
     message(FATAL_ERROR "CLBN_TEST_DEVICE names no driver that is here")
   endif()
-  foreach(suite ${suites} extents ${whole} ${of_many_kinds} ${of_many_kernels})
+  foreach(suite ${suites} extents ${whole} ${of_the_host} ${of_many_kinds} ${of_many_kernels})
     clbn_test(NAME own.${suite} COMMAND test_${suite} ENVIRONMENT ${CLBN_OWN} CLBN_TEST_SHARE=3/41 LABELS own TIMEOUT 3000)
   endforeach()
 endif()
