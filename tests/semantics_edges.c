@@ -63,6 +63,36 @@ START_TEST(training_of_a_constant_channel_gives_beta_exactly) {
 }
 END_TEST
 
+/* Squares of the first two are 0 in double. */
+START_TEST(a_double_of_any_size_is_its_own_mean) {
+    static const size_t shapes[][3] = {{29, 3, 1}, {2, 3, 41}};
+    static const double constants[] = {1.3e-300, -1.7e-160, 1.1e150};
+    const char *names[MOST_NAMES];
+    const size_t variants = variant_names(names);
+    clbn_device_info info;
+    ck_clbn(clbn_device_query(tested(), &info));
+    for (size_t k = 0; info.has_fp64 && k < variants * 2; k++) {
+        const size_t *dims = shapes[k % 2], count = dims[0] * dims[1] * dims[2];
+        double x[246], y[246], mean[3], var[3];
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        clbn_plan *plan = NULL;
+        config.rank = 3, config.dims = dims, config.dtype = CLBN_F64, config.variant = names[k / 2];
+        const clbn_status status = clbn_plan_create(tested(), &config, &plan);
+        if (names[k / 2] && status == CLBN_ERROR_UNSUPPORTED) continue;
+        ck_clbn(status);
+        for (size_t i = 0; i < count; i++) x[i] = constants[i / dims[2] % 3];
+        const clbn_forward_args args = {
+            .x = clbn_host(x), .y = clbn_host(y), .saved_mean = clbn_host(mean), .saved_var = clbn_host(var)};
+        ck_clbn(clbn_forward_training(plan, NULL, &args, 0, NULL, NULL));
+        for (size_t c = 0; c < 3; c++)
+            ck_assert_msg(mean[c] == constants[c] && var[c] == 0, "%s: mean of %g is %.17g, var %g",
+                          names[k / 2] ? names[k / 2] : "its choice", constants[c], mean[c], var[c]);
+        for (size_t i = 0; i < count; i++) ck_assert_double_eq(y[i], 0);
+        clbn_plan_destroy(plan);
+    }
+}
+END_TEST
+
 START_TEST(inference_at_the_mean_gives_beta_exactly) {
     batch b;
     batch_make(&b, case_named("tiny_constants"), tested_flushes_denormals());
@@ -304,6 +334,7 @@ END_TEST
 
 void add_edges(TCase *tests) {
     tcase_add_test(tests, training_of_a_constant_channel_gives_beta_exactly);
+    tcase_add_test(tests, a_double_of_any_size_is_its_own_mean);
     tcase_add_test(tests, inference_at_the_mean_gives_beta_exactly);
     tcase_add_test(tests, var_0_with_epsilon_0_gives_inv_std_0);
     tcase_add_test(tests, an_infinite_running_variance_gives_beta);
