@@ -174,9 +174,12 @@ __kernel void apply_planes(FORWARD_PARAMETERS(VIEW_PARAMETERS), PLANE_PARAMETERS
 
 /* ------------------------------------------------------------------------------------------------------------ columns */
 
+/* Columns, and as many more behind them as a vector that begins among them reaches: see wrap_columns. */
+#define WRAPPED (WIDE + 2 * VEC)
+
 /* The affine step of a work-item's columns. */
 typedef struct {
-    real mean[WIDE], mean_lo[WIDE], scale[WIDE], beta[WIDE];
+    real mean[WRAPPED], mean_lo[WRAPPED], scale[WRAPPED], beta[WRAPPED];
 } column_affine;
 
 void put_affine(column_affine *k, const uint j, const affine *one) {
@@ -212,9 +215,71 @@ void apply_row(const forward_run *t, const uint columns, const ulong ahead_step,
     }
 }
 
-/* The work-item's rows of its columns, t at the first. */
-void apply_columns_rows(forward_run *t, const forward_steps *by, const ulong rows, const uint columns, const column_affine *k,
+/* Rows of so many columns that follow each other without a gap in all tensors, and whose ends fill no vectors, are one run of values:
+ * only its own ends are single ones, and all between can be streamed. */
+#if ALONE && !MASK && !STRIDED
+#define ONE_RUN(columns, adjoin) ((columns) % VEC != 0 && (adjoin))
+#else
+#define ONE_RUN(columns, adjoin) ((void)(adjoin), false)
+#endif
+
+/* Where columns begin anew in such a run: behind whole rows of a vector at least. */
+uint wrap_of(const uint columns) {
+    return columns < VEC ? (VEC / columns + 1) * columns : columns;
+}
+
+/* The next vector's, or value's, column. */
+#define WRAP(j, by, wrap) ((j) + (by) < (wrap) ? (j) + (by) : (j) + (by) - (wrap))
+
+/* Repeats what holds for columns columns behind them. */
+void wrap_columns(real *of, const uint columns) {
+    const uint end = wrap_of(columns) + VEC;
+    for (uint j = columns; j < end; j++) of[j] = of[j - columns];
+}
+
+void wrap_affine(column_affine *k, const uint columns) {
+    wrap_columns(k->mean, columns);
+    wrap_columns(k->mean_lo, columns);
+    wrap_columns(k->scale, columns);
+    wrap_columns(k->beta, columns);
+}
+
+void next_values(forward_run *t, const uint values) {
+    t->x += values;
+    t->residual += values;
+    t->y += values;
+}
+
+/* Rows of columns columns as one run of count values. */
+void apply_wrapped(forward_run *t, const ulong count, const uint columns, const column_affine *k, const channel_arrays *a) {
+    const uint wrap = wrap_of(columns), most = (uint)min(count, (ulong)VEC), head = before_stream(t, most, a->flags);
+    const bool stream = head < most;
+    uint j = 0;
+    for (ulong i = 0; i < count;) {
+        const bool whole = i >= (stream ? head : 0) && count - i >= VEC;
+        const uint values = whole ? VEC : 1;
+        if (whole) {
+            const affine_vec these = COLUMN_VEC(k, j);
+            if (STREAMS) ASK_FOR(t->x + AHEAD);
+            forward_vec(t, 0, &these, a, stream);
+        } else {
+            const affine one = COLUMN_ONE(k, j);
+            forward_one(t, 0, &one, a);
+        }
+        next_values(t, values);
+        j = WRAP(j, values, wrap);
+        i += values;
+    }
+}
+
+/* The work-item's rows of its columns, t at the first. k is wrapped for one run. */
+void apply_columns_rows(forward_run *t, const forward_steps *by, const ulong rows, const uint columns, column_affine *k,
                         const channel_arrays *a) {
+    if (ONE_RUN(columns, by->x == columns && by->y == columns && by->residual == columns)) {
+        wrap_affine(k, columns);
+        apply_wrapped(t, rows * columns, columns, k, a);
+        return;
+    }
     next_rows(t, by, LANE_Y);
     for (ulong r = LANE_Y; r < rows; r += LY) {
         apply_row(t, columns, by->x, k, a);
@@ -232,15 +297,17 @@ void apply_columns_rows(forward_run *t, const forward_steps *by, const ulong row
 /* Behind sums from the last rows to the first: what was read last may still be in a cache. */
 #define SLAB(turn, slabs, flags) (((flags)&OF_POPULATION) != 0 ? (turn) : (slabs)-1 - (turn))
 
-/* Groups: tiles of columns by slabs of rows_each rows, both in strides. columns: how many of them make a channel. */
+/* Groups: tiles of columns by slabs of rows_each rows, both in strides. columns: how many of them make a channel; each: see
+ * TILE_COLUMNS. */
 __kernel void apply_columns(FORWARD_PARAMETERS(ROW_PARAMETERS), ulong outer, ulong channels, ulong columns, ulong slabs,
-                            ulong rows_each, __global const real *constants, ulong constants_offset, CHANNEL_PARAMETERS) {
+                            ulong rows_each, ulong each, __global const real *constants, ulong constants_offset,
+                            CHANNEL_PARAMETERS) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
     const forward_steps by = {x_row, residual_row, y_row, mask_run, 0};
     const ulong width = channels * columns;
     for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < width; tile += get_num_groups(0) * TILE_COLUMNS) {
-        const ulong start = tile + LANE_X * WIDE;
-        const uint mine = tile_columns(start, width);
+        const ulong start = tile + LANE_X * each;
+        const uint mine = tile_columns(start, width, each);
         uint moves = 0;
         column_affine k;
         for (uint j = 0; j < mine; j++) {

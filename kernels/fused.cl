@@ -27,13 +27,13 @@ __kernel void fused_planes(FORWARD_PARAMETERS(VIEW_PARAMETERS), ulong outer, ulo
 }
 
 /* Groups: tiles of columns, in strides. A column is a channel. */
-__kernel void fused_columns(FORWARD_PARAMETERS(ROW_PARAMETERS), ulong outer, ulong channels, CHANNEL_PARAMETERS,
+__kernel void fused_columns(FORWARD_PARAMETERS(ROW_PARAMETERS), ulong outer, ulong channels, ulong each, CHANNEL_PARAMETERS,
                             __local real *scratch) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
     const forward_steps by = {x_row, residual_row, y_row, mask_run, 0};
     for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < channels; tile += get_num_groups(0) * TILE_COLUMNS) {
-        const ulong start = tile + LANE_X * WIDE;
-        const uint mine = tile_columns(start, channels);
+        const ulong start = tile + LANE_X * each;
+        const uint mine = tile_columns(start, channels, each);
         column_lanes lanes_here;
         column_affine k;
         forward_run t;
@@ -43,7 +43,7 @@ __kernel void fused_columns(FORWARD_PARAMETERS(ROW_PARAMETERS), ulong outer, ulo
             moments m;
             statistics s;
             affine one;
-            merged_column(&lanes_here, n, j, scratch, &m);
+            merged_column(&lanes_here, n, j, mine, scratch, &m);
             statistics_of_batch(&m, &arrays, &s);
             affine_of(start + j, &s, &arrays, &one);
             put_affine(&k, j, &one);

@@ -74,7 +74,7 @@ void find_columns(const backward_run *t, const ulong x_row, const ulong outer, c
             statistics_again(start + j, channels, a->gamma, a, &s);
         } else {
             moments m;
-            merged_column(&lanes_here, n, j, scratch, &m);
+            merged_column(&lanes_here, n, j, mine, scratch, &m);
             statistics_of_batch(&m, a, &s);
         }
         put_found(found, j, &s);
@@ -83,13 +83,13 @@ void find_columns(const backward_run *t, const ulong x_row, const ulong outer, c
 
 /* Groups: tiles of columns, in strides. A column is a channel. */
 __kernel void fused_grad_columns(BACKWARD_INPUTS(ROW_PARAMETERS), BACKWARD_OUTPUTS(ROW_PARAMETERS), ulong outer, ulong channels,
-                                 __global real *dgamma, ulong dgamma_offset, __global real *dbeta, ulong dbeta_offset,
+                                 ulong each, __global real *dgamma, ulong dgamma_offset, __global real *dbeta, ulong dbeta_offset,
                                  CHANNEL_PARAMETERS, __local real *scratch) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
     const gradient_steps by = {{dy_row, x_row, residual_row, mask_run}, dx_row, dresidual_row, 0, 0};
     for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < channels; tile += get_num_groups(0) * TILE_COLUMNS) {
-        const ulong start = tile + LANE_X * WIDE;
-        const uint mine = tile_columns(start, channels);
+        const ulong start = tile + LANE_X * each;
+        const uint mine = tile_columns(start, channels, each);
         column_gradients k;
         column_statistics found;
         column_sums s;
@@ -108,7 +108,7 @@ __kernel void fused_grad_columns(BACKWARD_INPUTS(ROW_PARAMETERS), BACKWARD_OUTPU
         for (uint j = 0; j < mine; j++) {
             sums total;
             statistics one_s;
-            added_column(&s, j, scratch, &total);
+            added_column(&s, j, mine, scratch, &total);
             get_found(&found, j, &one_s);
             if (LANE_Y == 0) finish_sums(start + j, &total, outer, &one_s, &arrays, dgamma + dgamma_offset, dbeta + dbeta_offset);
             slopes_of(&total, outer, &one_s, &arrays, k.mean_g + j, k.slope + j);

@@ -241,7 +241,7 @@ __kernel void grad_planes(BACKWARD_INPUTS(VIEW_PARAMETERS), BACKWARD_OUTPUTS(VIE
 
 typedef struct {
     column_affine forward;
-    real mean_g[WIDE], slope[WIDE];
+    real mean_g[WRAPPED], slope[WRAPPED];
 } column_gradients;
 
 void put_gradient_affine(column_gradients *k, const uint j, const gradient_affine *one) {
@@ -271,9 +271,54 @@ void gradient_row(const gradients_here *t, const uint columns, const gradient_st
     }
 }
 
-/* The work-item's rows of its columns, t at the first. */
-void gradient_columns_rows(gradients_here *t, const gradient_steps *by, const ulong rows, const uint columns,
-                           const column_gradients *k, const channel_arrays *a) {
+void next_gradient_values(gradients_here *t, const uint values) {
+    t->in.dy += values;
+    t->in.x += values;
+    t->in.residual += values;
+    t->out.dx += values;
+    t->out.dresidual += values;
+}
+
+/* As apply_wrapped. */
+void gradient_wrapped(gradients_here *t, const ulong count, const uint columns, const column_gradients *k,
+                      const channel_arrays *a) {
+    const uint wrap = wrap_of(columns), most = (uint)min(count, (ulong)VEC), head = before_dx_stream(t, most, a->flags);
+    const bool stream = head < most;
+    uint j = 0;
+    for (ulong i = 0; i < count;) {
+        const bool whole = i >= (stream ? head : 0) && count - i >= VEC;
+        const uint values = whole ? VEC : 1;
+        if (whole) {
+            const gradient_affine_vec these = {COLUMN_VEC(&k->forward, j), LOAD_OWN(k->mean_g + j), LOAD_OWN(k->slope + j)};
+            if (STREAMS) ASK_FOR(t->in.dy + AHEAD);
+            if (STREAMS) ASK_FOR(t->in.x + AHEAD);
+            backward_vec(t, 0, &these, a, stream);
+        } else {
+            const gradient_affine one = {COLUMN_ONE(&k->forward, j), k->mean_g[j], k->slope[j]};
+            backward_one(t, 0, &one, a);
+        }
+        next_gradient_values(t, values);
+        j = WRAP(j, values, wrap);
+        i += values;
+    }
+}
+
+/* Do the rows of all tensors follow each other without a gap? */
+bool gradients_adjoin(const gradient_steps *by, const uint columns) {
+    return by->in.dy == columns && by->in.x == columns && by->in.residual == columns && by->dx == columns &&
+           by->dresidual == columns;
+}
+
+/* The work-item's rows of its columns, t at the first. k is wrapped for one run. */
+void gradient_columns_rows(gradients_here *t, const gradient_steps *by, const ulong rows, const uint columns, column_gradients *k,
+                           const channel_arrays *a) {
+    if (ONE_RUN(columns, gradients_adjoin(by, columns))) {
+        wrap_affine(&k->forward, columns);
+        wrap_columns(k->mean_g, columns);
+        wrap_columns(k->slope, columns);
+        gradient_wrapped(t, rows * columns, columns, k, a);
+        return;
+    }
     next_gradients(t, by, LANE_Y);
     for (ulong r = LANE_Y; r < rows; r += LY) {
         gradient_row(t, columns, by, k, a);
@@ -283,14 +328,14 @@ void gradient_columns_rows(gradients_here *t, const gradient_steps *by, const ul
 
 /* Groups as apply_columns. */
 __kernel void grad_columns(BACKWARD_INPUTS(ROW_PARAMETERS), BACKWARD_OUTPUTS(ROW_PARAMETERS), ulong outer, ulong channels,
-                           ulong columns, ulong slabs, ulong rows_each, __global const real *constants, ulong constants_offset,
-                           CHANNEL_PARAMETERS) {
+                           ulong columns, ulong slabs, ulong rows_each, ulong each, __global const real *constants,
+                           ulong constants_offset, CHANNEL_PARAMETERS) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
     const gradient_steps by = {{dy_row, x_row, residual_row, mask_run}, dx_row, dresidual_row, 0, 0};
     const ulong width = channels * columns;
     for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < width; tile += get_num_groups(0) * TILE_COLUMNS) {
-        const ulong start = tile + LANE_X * WIDE;
-        const uint mine = tile_columns(start, width);
+        const ulong start = tile + LANE_X * each;
+        const uint mine = tile_columns(start, width, each);
         column_gradients k;
         for (uint j = 0; j < mine; j++) {
             gradient_affine one;

@@ -235,10 +235,21 @@ __kernel void moments_planes(__global const x_store *x, VIEW_PARAMETERS(x), PLAN
 
 #define WIDE (TILE * VEC)
 
-/* A work-item's columns, state by state. */
+/* A work-item's columns, state by state, each at its slot. */
 typedef struct {
     real hi[WIDE], lo[WIDE], m2[WIDE], m2_lo[WIDE];
 } column_lanes;
+
+/* Where vector v of columns columns begins. One that they would not fill begins so much earlier, and its first columns are in the one
+ * before too; so in ALONE, where a work-item has many columns, but no mask, of which a vector takes whole bytes. */
+#if ALONE && !MASK
+#define VECTOR_AT(v, columns) ((columns) >= VEC ? min((v)*VEC, (columns)-VEC) : (v)*VEC)
+#else
+#define VECTOR_AT(v, columns) ((void)(columns), (v)*VEC)
+#endif
+
+/* Where column j's state is: a vector's lanes lie side by side. */
+#define SLOT_OF(j, columns) ((j) / VEC * VEC + ((j)-VECTOR_AT((j) / VEC, columns)))
 
 vec load_part(const __global x_store *p, const ulong unit, const uint valid) {
     real values[VEC];
@@ -262,7 +273,7 @@ void ask(ahead *a) {
     }
 }
 
-/* Takes rows rows, step apart, of one vector of columns, of which valid exist, into the state at column j. */
+/* Takes rows rows, step apart, of one vector of columns, of which valid exist, into the state from slot j on. */
 void take_rows(column_lanes *s, const uint j, const __global x_store *x, const ulong unit, const uint rows, const ulong step,
                const uint valid, const uint before, ahead *next) {
     lanes state = {LOAD_OWN(s->hi + j), LOAD_OWN(s->lo + j), LOAD_OWN(s->m2 + j), LOAD_OWN(s->m2_lo + j)};
@@ -307,24 +318,25 @@ uint column_share(const __global x_store *x, const ulong unit, const uint rows, 
                   column_lanes *s) {
     const uint mine = rows > LANE_Y ? (rows - LANE_Y - 1) / LY + 1 : 0;
     const ulong step = LY * row_step;
-    for (uint j = 0; j < WIDE; j++) s->hi[j] = s->lo[j] = s->m2[j] = s->m2_lo[j] = 0;
+    for (uint j = 0; j < min((uint)WIDE, columns + VEC); j++) s->hi[j] = s->lo[j] = s->m2[j] = s->m2_lo[j] = 0;
     for (uint r = 0; r < mine; r += ROWS) {
         const __global x_store *p = x + LANE_Y * row_step + r * step;
         const uint now = min(mine - r, (uint)ROWS);
         ahead next = {p + now * step, 0, columns, step};
         for (uint v = 0; v < TILE && v * VEC < columns; v++) {
-            take_rows(s, v * VEC, p + STEPS(v * VEC, unit), unit, now, step, columns - v * VEC, r, &next);
+            const uint at = VECTOR_AT(v, columns);
+            take_rows(s, v * VEC, p + STEPS(at, unit), unit, now, step, columns - at, r, &next);
         }
     }
     return mine;
 }
 
-void column_of(const column_lanes *s, const uint j, const uint n, moments *m) {
+void column_of(const column_lanes *s, const uint slot, const uint n, moments *m) {
     m->n = n;
-    m->hi = s->hi[j];
-    m->lo = s->lo[j];
-    m->m2 = s->m2[j];
-    m->m2_lo = s->m2_lo[j];
+    m->hi = s->hi[slot];
+    m->lo = s->lo[slot];
+    m->m2 = s->m2[slot];
+    m->m2_lo = s->m2_lo[slot];
 }
 
 /* Moments of the work-item's columns over all rows of the group. In ALONE they are s already; else they are in scratch, which
@@ -344,35 +356,37 @@ uint column_moments(const __global x_store *x, const ulong unit, const uint rows
     return n;
 }
 
-void merged_column(const column_lanes *s, const uint n, const uint j, const __local real *scratch, moments *m) {
+/* Column j of columns. */
+void merged_column(const column_lanes *s, const uint n, const uint j, const uint columns, const __local real *scratch,
+                   moments *m) {
     if (ALONE)
-        column_of(s, j, n, m);
+        column_of(s, SLOT_OF(j, columns), n, m);
     else
         get_local(scratch + LANE_X * WIDE + j, LX * WIDE * LY, m);
 }
 
-/* Where a group's tile of columns begins for this work-item, and how many of them exist. */
-#define TILE_COLUMNS ((ulong)LX * WIDE)
-uint tile_columns(const ulong start, const ulong width) {
-    return start < width ? (uint)min(width - start, (ulong)WIDE) : 0;
+/* A group's tile of columns, of which each work-item takes each, at most WIDE; and how many there are from start on. */
+#define TILE_COLUMNS (LX * each)
+uint tile_columns(const ulong start, const ulong width, const ulong each) {
+    return start < width ? (uint)min(width - start, each) : 0;
 }
 
 /* Moments of every column over every slab of rows_each rows: parts[PARTS][slabs][width]. Groups: tiles by slabs, both in
  * strides. */
 __kernel void moments_columns(__global const x_store *x, ROW_PARAMETERS(x), ulong outer, ulong width, ulong slabs,
-                              ulong rows_each, __global real *parts, ulong parts_offset, __local real *scratch) {
+                              ulong rows_each, ulong each, __global real *parts, ulong parts_offset, __local real *scratch) {
     for (ulong k = get_group_id(1); k < slabs; k += get_num_groups(1)) {
         const ulong row = k * rows_each;
         const uint rows = (uint)min(rows_each, outer - row);
         for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < width; tile += get_num_groups(0) * TILE_COLUMNS) {
-            const ulong start = tile + LANE_X * WIDE;
-            const uint columns = tile_columns(start, width);
+            const ulong start = tile + LANE_X * each;
+            const uint columns = tile_columns(start, width, each);
             column_lanes s;
             const uint n =
                 column_moments(x + x_offset + row * x_row + STEPS(start, x_unit), x_unit, rows, x_row, columns, &s, scratch);
             for (uint j = LANE_Y == 0 ? 0 : columns; j < columns; j++) {
                 moments m;
-                merged_column(&s, n, j, scratch, &m);
+                merged_column(&s, n, j, columns, scratch, &m);
                 put_global(parts + parts_offset + k * width + start + j, slabs * width, &m);
             }
         }

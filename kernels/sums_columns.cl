@@ -6,12 +6,12 @@ typedef struct {
     real g[WIDE], g_lo[WIDE], p[WIDE], p_lo[WIDE];
 } column_sums;
 
-/* Takes rows rows of the vector of columns at j. */
-void take_column_vec(column_sums *s, const uint j, const backward_run *first, const backward_steps *by, const uint rows,
-                     const column_affine *k, const channel_arrays *a) {
+/* Takes rows rows of the vector of columns at j, into the sums from slot on. */
+void take_column_vec(column_sums *s, const uint slot, const uint j, const backward_run *first, const backward_steps *by,
+                     const uint rows, const column_affine *k, const channel_arrays *a) {
     const affine_vec these = COLUMN_VEC(k, j);
     backward_run t = *first;
-    lane_sums lanes_here = {LOAD_OWN(s->g + j), LOAD_OWN(s->g_lo + j), LOAD_OWN(s->p + j), LOAD_OWN(s->p_lo + j)};
+    lane_sums lanes_here = {LOAD_OWN(s->g + slot), LOAD_OWN(s->g_lo + slot), LOAD_OWN(s->p + slot), LOAD_OWN(s->p_lo + slot)};
     vec e = 0, q = 0;
     for (uint r = 0; r < rows;) {
         const uint end = min(rows, r + CHAINED);
@@ -27,13 +27,13 @@ void take_column_vec(column_sums *s, const uint j, const backward_run *first, co
         q += chain_q;
     }
     take_sums(&lanes_here, e, q);
-    STORE_OWN(lanes_here.g, s->g + j);
-    STORE_OWN(lanes_here.g_lo, s->g_lo + j);
-    STORE_OWN(lanes_here.p, s->p + j);
-    STORE_OWN(lanes_here.p_lo, s->p_lo + j);
+    STORE_OWN(lanes_here.g, s->g + slot);
+    STORE_OWN(lanes_here.g_lo, s->g_lo + slot);
+    STORE_OWN(lanes_here.p, s->p + slot);
+    STORE_OWN(lanes_here.p_lo, s->p_lo + slot);
 }
 
-/* Takes rows rows of one column. */
+/* Takes rows rows of one column, which is its slot too. */
 void take_column(column_sums *s, const uint j, const backward_run *first, const backward_steps *by, const uint rows,
                  const column_affine *k, const channel_arrays *a) {
     const affine one = COLUMN_ONE(k, j);
@@ -69,16 +69,19 @@ void column_sums_share(const backward_run *first, const backward_steps *by, cons
                        const column_affine *k, const channel_arrays *a, column_sums *s) {
     const uint mine = rows > LANE_Y ? (rows - LANE_Y - 1) / LY + 1 : 0;
     backward_run t = *first;
-    for (uint j = 0; j < WIDE; j++) s->g[j] = s->g_lo[j] = s->p[j] = s->p_lo[j] = 0;
+    for (uint j = 0; j < min((uint)WIDE, columns + VEC); j++) s->g[j] = s->g_lo[j] = s->p[j] = s->p_lo[j] = 0;
     next_gradient_rows(&t, by, LANE_Y);
     for (uint r = 0; r < mine; r += SUM_ROWS_EACH) {
         const uint now = min(mine - r, (uint)SUM_ROWS_EACH);
-        uint j = 0;
-        for (; j + VEC <= columns; j += VEC) {
-            ask_rows(&t, by, columns, j / VEC);
-            take_column_vec(s, j, &t, by, now, k, a);
+        for (uint j = 0; j < columns; j += VEC) {
+            const uint at = VECTOR_AT(j / VEC, columns);
+            if (at + VEC <= columns) {
+                ask_rows(&t, by, columns, j / VEC);
+                take_column_vec(s, j, at, &t, by, now, k, a);
+            } else {
+                for (uint i = j; i < columns; i++) take_column(s, i, &t, by, now, k, a);
+            }
         }
-        for (; j < columns; j++) take_column(s, j, &t, by, now, k, a);
         next_gradient_rows(&t, by, (ulong)now * LY);
     }
 }
@@ -98,9 +101,11 @@ void column_sums_of(const backward_run *first, const backward_steps *by, const u
     group_add(scratch, row, LY);
 }
 
-void added_column(const column_sums *s, const uint j, const __local real *scratch, sums *one) {
+/* Column j of columns. */
+void added_column(const column_sums *s, const uint j, const uint columns, const __local real *scratch, sums *one) {
+    const uint slot = SLOT_OF(j, columns);
     if (ALONE)
-        *one = (sums){s->g[j], s->g_lo[j], s->p[j], s->p_lo[j]};
+        *one = (sums){s->g[slot], s->g_lo[slot], s->p[slot], s->p_lo[slot]};
     else
         get_local_sums(scratch + LANE_X * WIDE + j, LX * WIDE * LY, one);
 }
@@ -121,14 +126,14 @@ void column_affine_again(const ulong start, const uint mine, const ulong channel
 /* Sums of every column over every slab of rows_each rows: parts[SUMS][slabs][width]. Groups: tiles by slabs, both in
  * strides. */
 __kernel void sums_columns(BACKWARD_INPUTS(ROW_PARAMETERS), ulong outer, ulong channels, ulong columns, ulong slabs,
-                           ulong rows_each, __global real *parts, ulong parts_offset, __global const real *constants,
+                           ulong rows_each, ulong each, __global real *parts, ulong parts_offset, __global const real *constants,
                            ulong constants_offset, CHANNEL_PARAMETERS, __local real *scratch) {
     const channel_arrays arrays = CHANNEL_ARRAYS;
     const backward_steps by = {dy_row, x_row, residual_row, mask_run};
     const ulong width = channels * columns;
     for (ulong tile = get_group_id(0) * TILE_COLUMNS; tile < width; tile += get_num_groups(0) * TILE_COLUMNS) {
-        const ulong start = tile + LANE_X * WIDE;
-        const uint mine = tile_columns(start, width);
+        const ulong start = tile + LANE_X * each;
+        const uint mine = tile_columns(start, width, each);
         column_affine k;
         column_affine_again(start, mine, channels, columns, constants + constants_offset, &arrays, &k);
         for (ulong slab = get_group_id(1); slab < slabs; slab += get_num_groups(1)) {
@@ -139,7 +144,7 @@ __kernel void sums_columns(BACKWARD_INPUTS(ROW_PARAMETERS), ulong outer, ulong c
             column_sums_of(&t, &by, (uint)min(rows_each, outer - row), mine, &k, &arrays, scratch, &s);
             for (uint j = LANE_Y == 0 ? 0 : mine; j < mine; j++) {
                 sums one;
-                added_column(&s, j, scratch, &one);
+                added_column(&s, j, mine, scratch, &one);
                 put_global_sums(parts + parts_offset + slab * width + start + j, slabs * width, &one);
             }
         }

@@ -125,16 +125,16 @@ static void pass_cut(clbn_launch *launch, const clbn_call *c, const clbn_cut *cu
     clbn_pass_count(launch, state->variant->columns ? state->columns : shape_of(c)->inner);
     clbn_pass_count(launch, cut->chunks);
     clbn_pass_count(launch, cut->rows_each);
-    if (state->variant->columns) return;
-    clbn_pass_count(launch, cut->pieces);
+    if (!state->variant->columns) clbn_pass_count(launch, cut->pieces);
     clbn_pass_count(launch, cut->length_each);
 }
 
 /* Of a fused kernel. */
 static void pass_whole(clbn_launch *launch, const clbn_call *c) {
+    const clbn_cl_plan *state = c->plan->state;
     clbn_pass_count(launch, shape_of(c)->outer);
     clbn_pass_count(launch, shape_of(c)->channels);
-    if (!((const clbn_cl_plan *)c->plan->state)->variant->columns) clbn_pass_count(launch, shape_of(c)->inner);
+    clbn_pass_count(launch, state->variant->columns ? state->fused.length_each : shape_of(c)->inner);
 }
 
 static void pass_parts_given(clbn_launch *launch, const clbn_call *c) {
@@ -174,6 +174,7 @@ static void add_moments(clbn_chain *chain, const clbn_call *c) {
         clbn_pass_count(launch, shape_of(c)->channels * state->columns);
         clbn_pass_count(launch, state->work.chunks);
         clbn_pass_count(launch, state->work.rows_each);
+        clbn_pass_count(launch, state->work.length_each);
     } else {
         pass_cut(launch, c, &state->work);
     }

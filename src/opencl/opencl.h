@@ -69,7 +69,7 @@ typedef struct clbn_tile {
 } clbn_tile;
 
 /* How a call's work is cut. A channel's slice of planes is cut into chunks of rows_each rows by length_each values, pieces
- * of them to a row; a matrix of columns into slabs of rows_each rows. */
+ * of them to a row; a matrix of columns into slabs of rows_each rows, and tiles of lx * length_each columns. */
 typedef struct clbn_cut {
     size_t lx, ly;
     size_t chunks, rows_each, pieces, length_each;

@@ -23,10 +23,10 @@ const char *clbn_opencl_variant_name(size_t index) {
     return index < VARIANTS ? variants[index].name : NULL;
 }
 
-/* A CPU device's work-item walks 64 byte vectors, and a tile of 16 of them side by side; elsewhere 16 bytes a work-item, and at
+/* A CPU device's work-item walks 64 byte vectors, and a tile of up to 32 of them side by side; elsewhere 16 bytes a work-item, and at
  * least a mask's byte. */
 static clbn_tile tile_of(const clbn_plan *plan, bool alone) {
-    if (alone) return (clbn_tile){plan->real_type == CLBN_F64 ? 8 : 16, 16, true, false};
+    if (alone) return (clbn_tile){plan->real_type == CLBN_F64 ? 8 : 16, 32, true, false};
     return (clbn_tile){plan->mask || clbn_dtype_bytes(plan->x_type) <= 2 ? 8 : 4, 1, false, false};
 }
 
@@ -106,12 +106,18 @@ static bool spares_launches(const clbn_opencl *cl, const clbn_shape *s, size_t s
     return fused <= (double)s->elements / (double)cl->compute_units + TWO_LAUNCHES;
 }
 
+/* Columns that a work-item of a CPU device takes at most, where they stay in the caches; else twice as many, which memory is
+ * faster at. */
+static size_t near_columns(const clbn_tile *tile) {
+    return tile->vec * tile->vectors / 2;
+}
+
 /* One launch that takes whole slices: where there are enough of them to go round, and each, read twice, stays in a cache (a CPU
  * device's planes need not: their second read costs the same in a launch of its own); or where launches cost more. */
 static bool suits_fused(const clbn_variant *v, const clbn_plan *plan, const clbn_cl_plan *state, const clbn_opencl *cl) {
     const clbn_shape *s = &state->shape;
     const clbn_tile whole = tile_of(plan, v->alone);
-    const size_t tile = !v->columns ? 1 : v->alone ? (size_t)whole.vec * whole.vectors : whole.vec * COLUMN_LANES;
+    const size_t tile = !v->columns ? 1 : v->alone ? near_columns(&whole) : whole.vec * COLUMN_LANES;
     const size_t slice_bytes = s->count * tile * clbn_dtype_bytes(plan->x_type);
     const bool stays = v->alone ? !v->columns || slice_bytes <= ALONE_CACHE : slice_bytes <= GROUP_CACHE;
     if (s->elements == 0) return false;
@@ -202,10 +208,18 @@ static clbn_cut cut_planes(const clbn_plan *plan, const clbn_opencl *cl, const c
     return cut;
 }
 
+/* Columns of so wide a row that a work-item takes: all take the same. */
+static size_t columns_each(const clbn_cl_plan *state, size_t width) {
+    const clbn_tile *tile = &state->tile;
+    if (!tile->alone) return tile->vec * tile->vectors;
+    const size_t most = near_columns(tile) * (state->past_caches ? 2 : 1);
+    return clbn_round_up(clbn_ceil_div(width, clbn_ceil_div(width, most)), tile->vec);
+}
+
 static clbn_cut cut_columns(const clbn_plan *plan, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
     const clbn_shape *s = &state->shape;
     const size_t vec = state->tile.vec, width = s->channels * s->inner;
-    clbn_cut cut = {1, 1, 1, s->outer, 1, 0, 1, 1};
+    clbn_cut cut = {1, 1, 1, s->outer, 1, columns_each(state, width), 1, 1};
     if (!state->tile.alone) {
         const size_t each = PARTS * clbn_dtype_bytes(plan->real_type) * vec;
         const size_t room = cl->local_bytes / 4 * 3 / each; /* work-items whose columns fit, with memory to spare */
@@ -213,7 +227,7 @@ static clbn_cut cut_columns(const clbn_plan *plan, const clbn_opencl *cl, const 
             clbn_min(clbn_min(power_of_two_from(clbn_ceil_div(width, vec)), COLUMN_LANES), clbn_min(group, cl->max_items[0]));
         cut.ly = clbn_min(clbn_max(clbn_min(group, room) / cut.lx, 1), cl->max_items[1]);
     }
-    const size_t tile = cut.lx * vec * state->tile.vectors, target = share(plan, s, state->tile.alone);
+    const size_t tile = cut.lx * cut.length_each, target = share(plan, s, state->tile.alone);
     cut.rows_each = clbn_max(clbn_max(target / clbn_min(width, tile), 1), clbn_ceil_div(s->outer, MOST_CHUNKS));
     cut.chunks = clbn_ceil_div(s->outer, cut.rows_each);
     cut.groups_x = clbn_min(clbn_ceil_div(width, tile), MOST_GROUPS);
@@ -265,6 +279,9 @@ static clbn_cut cut_by_channel(const clbn_shape *s, const clbn_opencl *cl, const
 
 static void cut_all(const clbn_plan *plan, const clbn_opencl *cl, clbn_cl_plan *state, size_t group) {
     const clbn_shape *s = &state->shape;
+    const size_t largest = clbn_max(clbn_dtype_bytes(plan->x_type), clbn_dtype_bytes(plan->y_type));
+    const double bytes = 2 * (double)s->elements * (double)largest, cache = (double)(cl->cache_bytes ? cl->cache_bytes : 1 << 24);
+    state->past_caches = state->tile.alone && bytes > 0.75 * cache;
     if (s->elements != 0) {
         state->work = state->variant->columns ? cut_columns(plan, cl, state, group) : cut_planes(plan, cl, state, group);
         state->apply = cut_apply(s, cl, state);
@@ -272,9 +289,6 @@ static void cut_all(const clbn_plan *plan, const clbn_opencl *cl, clbn_cl_plan *
     }
     state->finalize = cut_finalize(s, cl, state, group);
     state->by_channel = cut_by_channel(s, cl, state, group);
-    const size_t largest = clbn_max(clbn_dtype_bytes(plan->x_type), clbn_dtype_bytes(plan->y_type));
-    const double bytes = 2 * (double)s->elements * (double)largest, cache = (double)(cl->cache_bytes ? cl->cache_bytes : 1 << 24);
-    state->past_caches = state->tile.alone && bytes > 0.75 * cache;
     state->mask_run = clbn_ceil_div(state->variant->columns ? s->channels * s->inner : s->inner, 8);
     state->constants_count = CONSTANTS * s->channels;
     state->parts_count = PARTS * state->work.chunks * s->channels * state->columns;
@@ -357,14 +371,14 @@ clbn_status clbn_cl_prefer(const clbn_plan *plan, const char *variant) {
 /* ------------------------------------------------------------------------------------------------------------- trials */
 
 /* Whole vectors, a tail and two blocks in each of several chunks, within what an alone variant may be given anywhere; of planes chunks of
- * two rows, and rows in two pieces. */
+ * two rows, and rows in two pieces; of columns one tile and two. */
 void clbn_cl_trial(const clbn_plan *plan, clbn_trial *trial) {
     const clbn_cl_plan *state = plan->state;
     clbn_opencl *cl = plan->device->state;
     const clbn_variant *v = state->variant;
     const unsigned bit = bit_of(v);
-    *trial = v->columns && v->fused ? (clbn_trial){.problems = 1, .dims = {{100, 19, 1}}}
-             : v->columns           ? (clbn_trial){.problems = 1, .dims = {{100, 7, 3}}}
+    *trial = v->columns && v->fused ? (clbn_trial){.problems = 2, .dims = {{100, 19, 1}, {12, 259, 1}}}
+             : v->columns           ? (clbn_trial){.problems = 2, .dims = {{100, 7, 3}, {12, 37, 7}}}
              : v->fused             ? (clbn_trial){.problems = 2, .dims = {{5, 2, 400}, {1, 2, 1100}}}
                                     : (clbn_trial){.problems = 2, .dims = {{5, 2, 400}, {2, 2, 1100}}};
     trial->strided = state->tile.strided;
