@@ -205,16 +205,9 @@ START_TEST(a_mask_is_about_one_bit_an_element) {
 }
 END_TEST
 
-/* Values that a cache of the device cannot hold, and some more. */
-static size_t past_caches(void) {
-    cl_ulong bytes = 0;
-    if (tested_cl_device()) clGetDeviceInfo(tested_cl_device(), CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, sizeof bytes, &bytes, NULL);
-    return (size_t)(bytes < 1 << 20 ? 1 << 20 : bytes > 1 << 28 ? 1 << 28 : bytes) / sizeof(float);
-}
-
 /* Rows of odd length begin anywhere: devices that write such batches around their caches must leave a mask's bytes whole. */
 START_TEST(masks_of_batches_beyond_the_caches_are_whole) {
-    const size_t count = past_caches(), dims[2][2] = {{3, count / 3 | 1}, {count / 1001 | 1, 1001}};
+    const size_t count = test_cache_values(), dims[2][2] = {{3, count / 3 | 1}, {count / 1001 | 1, 1001}};
     for (int k = 0; k < 2; k++) {
         const size_t n = dims[k][0] * dims[k][1];
         if (n > test_element_limit()) continue;

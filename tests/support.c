@@ -25,6 +25,12 @@ size_t test_element_limit(void) {
     return limit && *limit ? (size_t)strtoull(limit, NULL, 10) : SIZE_MAX;
 }
 
+size_t test_cache_values(void) {
+    cl_ulong bytes = 0;
+    if (tested_cl_device()) clGetDeviceInfo(tested_cl_device(), CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, sizeof bytes, &bytes, NULL);
+    return (size_t)(bytes < 1 << 20 ? 1 << 20 : bytes > 1 << 28 ? 1 << 28 : bytes) / sizeof(float);
+}
+
 int test_is_short(void) {
     return getenv("CLBN_TEST_SHORT") != NULL;
 }

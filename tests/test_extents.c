@@ -48,8 +48,9 @@ static int play(const material *m, const verdict *exact, size_t variant) {
     return 1;
 }
 
-/* By every third of the plan's choice and the variants, from turn on: three turns are all. Most of the time goes into judging. */
-static void try_shape(const size_t *s, size_t turn) {
+/* By every third of the first count of the plan's choice and the variants, from turn on: three turns are all. Most of the time goes into
+ * judging. */
+static void try_shape(const size_t *s, size_t turn, size_t count) {
     static const data_kind kinds[] = {NORMAL, MEAN_1E4, OUTLIERS, MIXED};
     if (s[0] * s[1] * s[2] > test_element_limit()) return;
     const test_case c = case_of(s[0], s[1], s[2], kinds[turn % 4]);
@@ -63,7 +64,7 @@ static void try_shape(const size_t *s, size_t turn) {
     material_make(&m, &b, &how);
     verdict_make(&exact, &m);
     size_t done = 0;
-    for (size_t k = turn % 3; k < variant_count; k += 3)
+    for (size_t k = turn % 3; k < count; k += 3)
         if (!test_is_short() || k / 3 == turn / 3 % 3) done += (size_t)play(&m, &exact, k);
     if (!done) play(&m, &exact, 0);
     verdict_free(&exact);
@@ -76,13 +77,22 @@ START_TEST(extents_about_powers_of_two_and_65535_are_ordinary) {
     for (size_t p = 0; p < (large || !tested_is_cpu_path() ? ONCE : PLACES); p++) {
         size_t s[3];
         for (int d = 0; d < 3; d++) s[d] = places[p][d] ? places[p][d] : extents[_i];
-        try_shape(s, (size_t)_i + p);
+        try_shape(s, (size_t)_i + p, variant_count);
     }
 }
 END_TEST
 
 START_TEST(extents_past_65535_are_ordinary) {
-    try_shape(shapes[_i], (size_t)_i);
+    try_shape(shapes[_i], (size_t)_i, variant_count);
+}
+END_TEST
+
+/* Matrices that devices write around their caches, and cut into other tiles for it: rows narrower than a tile, wider and much wider,
+ * whose ends fill no vector. */
+START_TEST(rows_beyond_the_caches_are_ordinary) {
+    static const size_t widths[] = {23, 389, 1025};
+    const size_t s[] = {test_cache_values() / 2 / widths[_i] | 1, widths[_i], 1};
+    try_shape(s, 0, 1);
 }
 END_TEST
 
@@ -126,6 +136,7 @@ static void add(Suite *suite) {
     TCase *past = add_tests(suite, "past");
     tcase_add_unchecked_fixture(past, open_names, close_names);
     tcase_add_loop_test(past, extents_past_65535_are_ordinary, 0, (int)(sizeof shapes / sizeof *shapes));
+    tcase_add_loop_test(past, rows_beyond_the_caches_are_ordinary, 0, 3);
     TCase *groups = add_tests(suite, "groups");
     tcase_add_unchecked_fixture(groups, open_names, close_names);
     tcase_add_test(groups, a_group_may_take_a_second_channel);
