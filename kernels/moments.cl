@@ -2,8 +2,8 @@
  *
  * Reduce: one read of x gives the moments of every channel's chunks. A lane (one element of a work-item's vector) keeps a
  * count, a mean and an M2, the last two in two floats, and takes values in blocks that are summed about its own running
- * mean: three operations an element. A lane's first block finds its own pivot first, so that an outlier in front spoils
- * nothing. Lanes merge by Chan's formula in a fixed tree. docs/semantics.md has the formulas, docs/accuracy.md the error.
+ * mean: three operations an element. A lane's first block is summed once more about its own mean, so that an outlier in front
+ * spoils nothing, and so is any that lies far from what came before. Lanes merge by Chan's formula in a fixed tree. docs/semantics.md has the formulas, docs/accuracy.md the error.
  */
 
 /* Vectors a lane sums about one pivot. */
@@ -16,11 +16,18 @@ typedef struct {
     vec hi, lo, m2, m2_lo;
 } lanes;
 
-/* Takes a block of count values a lane, with sum e and sum of squares q of deviations from s->hi, into s, which has before. */
-void take_block(lanes *s, const uint before, const uint count, const vec e, const vec q) {
+/* Does a block of count values a lane, with sum e and sum of squares q of deviations from a pivot, lie far from it in some lane? Its
+ * moments about its own mean are differences of those about the pivot: there more than a third of q would cancel. */
+bool lies_far(const uint count, const vec e, const vec q) {
+    return any(isgreater((real)3 * e * (e / (real)count), q));
+}
+
+/* Takes a block of count values a lane, with sum e and sum of squares q of deviations from pivot, into s, which has before. */
+void take_block(lanes *s, const uint before, const uint count, const vec pivot, const vec e, const vec q) {
     const real share = (real)count / (real)(before + count);
     const vec shift = e / (real)count;
-    const vec d = shift - s->lo;
+    if (before == 0) s->hi = pivot;
+    const vec d = (pivot - s->hi) + (shift - s->lo);
     const vec step = s->lo + d * share;
     const vec within = q - e * shift;
     const vec block = within + d * d * ((real)before * share);
@@ -168,17 +175,15 @@ void plane_share(const __global x_store *x, const ulong unit, const ulong rows, 
         for (uint v = 0; v < w.vectors; v += w.block_vectors) {
             const __global x_store *p = first + r * step + STEPS((ulong)v * LX * VEC, unit);
             const uint these = min(w.vectors - v, w.block_vectors);
-            vec e, q;
-            bool sought = n != 0; /* the first block finds its own pivot first */
-            if (!sought) s.hi = LOAD_X_VEC(p, unit);
-            for (;;) {
-                plane_sums(p, unit, now, step, these, s.hi, &e, &q);
-                if (sought) break;
-                s.hi += e / (real)(now * these);
-                sought = true;
+            const uint count = now * these;
+            vec e, q, pivot = n == 0 ? LOAD_X_VEC(p, unit) : s.hi;
+            plane_sums(p, unit, now, step, these, pivot, &e, &q);
+            if (n == 0 || lies_far(count, e, q)) {
+                pivot += e / (real)count;
+                plane_sums(p, unit, now, step, these, pivot, &e, &q);
             }
-            take_block(&s, n, now * these, e, q);
-            n += now * these;
+            take_block(&s, n, count, pivot, e, q);
+            n += count;
         }
         if (w.tail != 0) plane_tail_block(tail_first + r * step, unit, now, step, w.tail, &rest);
     }
@@ -277,36 +282,34 @@ void ask(ahead *a) {
 void take_rows(column_lanes *s, const uint j, const __global x_store *x, const ulong unit, const uint rows, const ulong step,
                const uint valid, const uint before, ahead *next) {
     lanes state = {LOAD_OWN(s->hi + j), LOAD_OWN(s->lo + j), LOAD_OWN(s->m2 + j), LOAD_OWN(s->m2_lo + j)};
-    vec e, q;
-#define SUM_ROWS(LOADED)                             \
-    const __global x_store *p = x;                   \
-    bool sought = before != 0;                       \
-    if (!sought) state.hi = LOADED;                  \
-    for (;;) {                                       \
-        p = x;                                       \
-        e = q = 0;                                   \
-        for (uint r = 0; r < rows;) {                \
-            const uint end = min(rows, r + CHAINED); \
-            vec chain_e = 0, chain_q = 0;            \
-            for (; r < end; r++, p += step) {        \
-                if (sought) ask(next);               \
-                const vec d = LOADED - state.hi;     \
-                chain_e += d;                        \
-                chain_q += d * d;                    \
-            }                                        \
-            e += chain_e;                            \
-            q += chain_q;                            \
-        }                                            \
-        if (sought) break;                           \
-        state.hi += e / (real)rows;                  \
-        sought = true;                               \
+    vec e, q, pivot = state.hi;
+#define SUM_ROWS(LOADED)                                                \
+    const __global x_store *p = x;                                      \
+    if (before == 0) pivot = LOADED;                                    \
+    for (uint turn = 0;; turn++) {                                      \
+        p = x;                                                          \
+        e = q = 0;                                                      \
+        for (uint r = 0; r < rows;) {                                   \
+            const uint end = min(rows, r + CHAINED);                    \
+            vec chain_e = 0, chain_q = 0;                               \
+            for (; r < end; r++, p += step) {                           \
+                if (turn == 0) ask(next);                               \
+                const vec d = LOADED - pivot;                           \
+                chain_e += d;                                           \
+                chain_q += d * d;                                       \
+            }                                                           \
+            e += chain_e;                                               \
+            q += chain_q;                                               \
+        }                                                               \
+        if (turn == 1 || (before != 0 && !lies_far(rows, e, q))) break; \
+        pivot += e / (real)rows;                                        \
     }
     if (valid >= VEC) {
         SUM_ROWS(LOAD_X_VEC(p, unit))
     } else {
         SUM_ROWS(load_part(p, unit, valid))
     }
-    take_block(&state, before, rows, e, q);
+    take_block(&state, before, rows, pivot, e, q);
     STORE_OWN(state.hi, s->hi + j);
     STORE_OWN(state.lo, s->lo + j);
     STORE_OWN(state.m2, s->m2 + j);

@@ -22,6 +22,7 @@ typedef enum data_kind {
     LARGE_SIGMA, /* sigma 1e15 */
     COARSE,      /* mean / sigma = 100 in steps of a half, so that roundings do not cancel */
     SWALLOWED,   /* 1, -1 and 30 whose squares are just below half an ulp of 1: next to each other, row by row, or 128 apart */
+    STEPPED,     /* 0, and from the middle on near 1, such that a kernel's sums about 0 would round to one side */
     CONSTANT,    /* each channel one value, of 1e-30 to 1e30 in size */
     ONE_NAN,     /* normal, but one value of the middle channel: by the extents the first, the last or between */
     ONE_INF
