@@ -303,6 +303,37 @@ START_TEST(sums_hold_what_one_real_cannot) {
 }
 END_TEST
 
+/* A row of ones, and thousands of rows of values that a plain sum of doubles would swallow one by one. x - mean is 1. */
+START_TEST(small_values_behind_a_large_one_are_in_a_part_too) {
+    enum { OUTER = 3855, INNER = 17, VALUES = OUTER * INNER };
+    const float small = 0x1.fcp-55f, ones[] = {1, 1};
+    const long double exact = INNER + (VALUES - INNER) * (long double)small;
+    float *dy = malloc(2 * VALUES * sizeof *dy), *x = malloc(2 * VALUES * sizeof *x), part[5][2];
+    uint64_t count = 0;
+    ck_assert(dy && x);
+    for (size_t i = 0; i < 2 * VALUES; i++) dy[i] = i < 2 * INNER ? 1 : small, x[i] = 2;
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    config.rank = 3, config.dims = (const size_t[]){OUTER, 2, INNER};
+    clbn_plan *plan = plan_of(tested(), &config);
+    const clbn_backward_args args = {.dy = clbn_host(dy),
+                                     .x = clbn_host(x),
+                                     .saved_mean = clbn_host(ones),
+                                     .saved_inv_std = clbn_host(ones),
+                                     .part = clbn_host(part),
+                                     .count = clbn_host(&count)};
+    ck_clbn(clbn_backward_part(plan, NULL, &args, 0, NULL, NULL));
+    ck_assert_uint_eq(count, VALUES);
+    for (int a = 0; a < 4; a += 2) {
+        const long double error =
+            fabsl(part[a][1] + (long double)part[a + 1][1] - exact) / (bounds_accuracy(tested_bounds()) * exact);
+        ck_assert_msg(error <= 1, "sum %d is off by %.3Lf of its bound", a, error);
+    }
+    clbn_plan_destroy(plan);
+    free(dy);
+    free(x);
+}
+END_TEST
+
 /* --------------------------------------------------------------------------------------------------------------- on a queue */
 
 /* Everything is enqueued before anything is waited for. */
@@ -357,5 +388,6 @@ void add_parts(TCase *tests) {
     tcase_add_test(tests, parts_of_nothing_leave_everything_as_it_was);
     tcase_add_test(tests, an_empty_share_without_buffers_still_takes_the_statistics);
     tcase_add_test(tests, sums_hold_what_one_real_cannot);
+    tcase_add_test(tests, small_values_behind_a_large_one_are_in_a_part_too);
     tcase_add_test(tests, parts_on_a_queue_are_ordered_by_events);
 }
