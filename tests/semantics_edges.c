@@ -332,6 +332,72 @@ START_TEST(a_residual_may_lie_apart) {
 }
 END_TEST
 
+/* X, Y, ... in the order of clbn_strides. */
+enum { X, Y, RESIDUAL, DX, DY, DRESIDUAL, TENSORS, ROWS = 40, WIDTH = 21, PITCH = 24 };
+
+/* Every row of tensor t, and the gap behind where there is one, must be what the call's formulas give: all numbers are exact. */
+static void must_be_rows(float all[TENSORS][ROWS * PITCH], const size_t pitch[TENSORS], int t, const char *variant) {
+    for (size_t row = 0; row < ROWS; row++)
+        for (size_t c = 0; c < pitch[t]; c++) {
+            const float v = all[X][row * pitch[X] + c] + all[RESIDUAL][row * pitch[RESIDUAL] + c];
+            const float right = c >= WIDTH ? -77 : t == Y ? v : all[DY][row * pitch[DY] + c];
+            const float got = all[t][row * pitch[t] + c];
+            ck_assert_msg(got == right, "%s, pitches %zu %zu %zu %zu %zu %zu: tensor %d at row %zu, column %zu is %g, not %g",
+                          variant ? variant : "its choice", pitch[X], pitch[Y], pitch[RESIDUAL], pitch[DX], pitch[DY],
+                          pitch[DRESIDUAL], t, row, c, (double)got, (double)right);
+        }
+}
+
+/* Rows of one tensor lie with gaps between them. The statistics are 0 and 1. */
+static void normalize_apart(const char *variant, int apart) {
+    float all[TENSORS][ROWS * PITCH], dgamma[WIDTH], zeros[WIDTH] = {0}, ones[WIDTH];
+    const size_t with_gaps[] = {PITCH, 1}, *strides[TENSORS] = {NULL};
+    size_t pitch[TENSORS] = {WIDTH, WIDTH, WIDTH, WIDTH, WIDTH, WIDTH};
+    clbn_plan *plan = NULL;
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    strides[apart] = with_gaps, pitch[apart] = PITCH;
+    config.rank = 2, config.dims = (const size_t[]){ROWS, WIDTH}, config.epsilon = 0;
+    config.variant = variant, config.residual = 1;
+    config.strides = (clbn_strides){strides[0], strides[1], strides[2], strides[3], strides[4], strides[5]};
+    const clbn_status status = clbn_plan_create(tested(), &config, &plan);
+    if (variant && status == CLBN_ERROR_UNSUPPORTED) return;
+    ck_clbn(status);
+    for (int t = 0; t < TENSORS; t++)
+        for (int i = 0; i < ROWS * PITCH; i++) all[t][i] = t == Y || t == DX || t == DRESIDUAL ? -77 : (float)((i * 7 + t) % 31);
+    for (int c = 0; c < WIDTH; c++) ones[c] = 1;
+    const clbn_forward_args forward = {.x = clbn_host(all[X]),
+                                       .y = clbn_host(all[Y]),
+                                       .residual = clbn_host(all[RESIDUAL]),
+                                       .running_mean = clbn_host(zeros),
+                                       .running_var = clbn_host(ones)};
+    const clbn_backward_args backward = {.x = clbn_host(all[X]),
+                                         .dy = clbn_host(all[DY]),
+                                         .dx = clbn_host(all[DX]),
+                                         .dresidual = clbn_host(all[DRESIDUAL]),
+                                         .dgamma = clbn_host(dgamma),
+                                         .running_mean = clbn_host(zeros),
+                                         .running_var = clbn_host(ones)};
+    ck_clbn(clbn_forward_inference(plan, NULL, &forward, 0, NULL, NULL));
+    ck_clbn(clbn_backward_inference(plan, NULL, &backward, 0, NULL, NULL));
+    must_be_rows(all, pitch, Y, variant);
+    must_be_rows(all, pitch, DX, variant);
+    must_be_rows(all, pitch, DRESIDUAL, variant);
+    for (size_t c = 0; c < WIDTH; c++) {
+        float right = 0;
+        for (size_t row = 0; row < ROWS; row++) right += all[DY][row * pitch[DY] + c] * all[X][row * pitch[X] + c];
+        ck_assert_float_eq(dgamma[c], right);
+    }
+    clbn_plan_destroy(plan);
+}
+
+START_TEST(rows_of_any_tensor_may_stand_apart) {
+    const char *names[MOST_NAMES];
+    const size_t count = variant_names(names);
+    for (size_t k = 0; k < count; k++)
+        for (int t = 0; t < TENSORS; t++) normalize_apart(names[k], t);
+}
+END_TEST
+
 void add_edges(TCase *tests) {
     tcase_add_test(tests, training_of_a_constant_channel_gives_beta_exactly);
     tcase_add_test(tests, a_double_of_any_size_is_its_own_mean);
@@ -344,4 +410,5 @@ void add_edges(TCase *tests) {
     tcase_add_test(tests, training_without_y_writes_the_statistics);
     tcase_add_test(tests, channels_last_images_may_stand_apart);
     tcase_add_test(tests, a_residual_may_lie_apart);
+    tcase_add_test(tests, rows_of_any_tensor_may_stand_apart);
 }
