@@ -27,16 +27,19 @@ long double bounds_real(bounds_of who) {
     return bounds_is_f64(who) ? u_double : u_float;
 }
 
+long double bounds_least(bounds_of who) {
+    return who == BOUNDS_OF_DEVICE ? FLT_MIN : bounds_is_f64(who) ? 0x1p-1075L : 0x1p-150L;
+}
+
 /* The relative error of one operation. */
 static long double unit(bounds_of who) {
     return who == BOUNDS_OF_DEVICE ? u_float : u_double;
 }
 
-/* What one rounding to float may add to a value that is already off by error. A device may flush what is below the normal
- * numbers to 0. */
+/* What one rounding to float may add to a value that is already off by error. */
 static long double rounded(bounds_of who, long double value, long double error) {
     long double half = stored_half_ulp(bounds_is_f64(who) ? CLBN_F64 : CLBN_F32, fabsl(value) + error);
-    if (who == BOUNDS_OF_DEVICE && fabsl(value) < FLT_MIN) half = FLT_MIN;
+    if (who == BOUNDS_OF_DEVICE && fabsl(value) < FLT_MIN) half = bounds_least(who);
     return error + (value == 0 && error == 0 ? 0 : half);
 }
 
@@ -55,7 +58,7 @@ long double bounds_mean(bounds_of who, const bounds_channel *c) {
 
 long double bounds_mean_pair(bounds_of who, const bounds_channel *c) {
     return bounds_batch_mean(who, c) + (bounds_is_f64(who) ? 0x1p-105L : 0x1p-47L) * fabsl(c->mean) +
-           (c->mean == 0 ? 0 : FLT_MIN);
+           (c->mean == 0 ? 0 : bounds_least(who));
 }
 
 /* The promise of 1e-6 holds what is stored, its rounding included; 1e-13 is of the double before it. */

@@ -10,7 +10,7 @@
  *   mean        on the CPU path: a running mean is rounded whenever it takes values in, at most once a value, and a rounding counts
  *               with the share of the values before it. Roundings of unknown sign add up as the root of their number (Higham,
  *               Mary, "A new approach to probabilistic rounding error analysis", 2019): A sigma + (2 + sqrt(n)) 2^-53 |mean|.
- *   mean pair   saved_mean + saved_mean_lo: as the mean, and what two floats cannot hold, 2^-47 |mean|.
+ *   mean pair   saved_mean + saved_mean_lo: as the mean, and what two floats cannot hold, 2^-47 |mean| and what the lower may lose next to 0.
  *   inv_std     = (var + e)^-1/2: d inv_std / inv_std = -1/2 d var / (var + e), so at most A / 2; for 1 / (sqrt(var) + e) it is
  *               -1/2 (d var / var) sqrt(var) / (sqrt(var) + e), no more. Two roundings to its type: epsilon's and its own.
  *   y, CPU      (x - mean) * k + beta in double: A (|gamma xhat| + |beta|), and gamma inv_std times what double leaves of the mean.
@@ -34,6 +34,9 @@ int bounds_is_cpu_path(bounds_of who);
 int bounds_is_f64(bounds_of who);
 long double bounds_accuracy(bounds_of who); /* A */
 long double bounds_real(bounds_of who);     /* u, the relative error of one rounding to real */
+/* What a real next to 0 may lose: all of it on a device, which may take denormals for 0; half the least denormal on the CPU path, and in
+ * float64 on a device too, as OpenCL's doubles keep them. */
+long double bounds_least(bounds_of who);
 
 /* What the batch's statistics and one parameter pair say of a result; all exact. */
 typedef struct bounds_channel {

@@ -6,23 +6,30 @@
 
 #include <math.h>
 
-/* into[c] = the mean over the channel of (x - about[c]) to the power 1 or 2; about NULL is 0. */
-static void mean_power(definition_shape s, const double *x, const long double *about, int power, long double *into) {
+long double definition_about(double x, long double mean, long double mean_lo) {
+    return (x - mean) - mean_lo;
+}
+
+/* into[c] = the mean over the channel of (x - (about + lo)) to the power 1 or 2; NULL is 0. */
+static void mean_power(definition_shape s, const double *x, const long double *about, const long double *lo, int power,
+                       long double *into) {
     for (size_t c = 0; c < s.channels; c++) into[c] = 0;
     for (size_t o = 0; o < s.outer; o++)
         for (size_t c = 0; c < s.channels; c++)
             for (size_t i = 0; i < s.inner; i++) {
-                long double d = (long double)x[(o * s.channels + c) * s.inner + i] - (about ? about[c] : 0);
+                const double value = x[(o * s.channels + c) * s.inner + i];
+                const long double d = definition_about(value, about ? about[c] : 0, lo ? lo[c] : 0);
                 into[c] += power == 2 ? d * d : d;
             }
     for (size_t c = 0; c < s.channels; c++) into[c] /= (long double)(s.outer * s.inner);
 }
 
-void definition_moments(definition_shape shape, const double *x, long double *mean, long double *var) {
-    mean_power(shape, x, NULL, 1, mean);
-    mean_power(shape, x, mean, 1, var);
-    for (size_t c = 0; c < shape.channels; c++) mean[c] += var[c];
-    mean_power(shape, x, mean, 2, var);
+void definition_moments(definition_shape shape, const double *x, long double *mean, long double *mean_lo, long double *var) {
+    mean_power(shape, x, NULL, NULL, 1, mean);
+    mean_power(shape, x, mean, NULL, 1, mean_lo);
+    for (size_t c = 0; c < shape.channels; c++)
+        if (!isfinite(mean_lo[c])) mean[c] += mean_lo[c], mean_lo[c] = 0;
+    mean_power(shape, x, mean, mean_lo, 2, var);
 }
 
 long double definition_inv_std(long double var, double epsilon, int outside) {
@@ -30,14 +37,16 @@ long double definition_inv_std(long double var, double epsilon, int outside) {
     return divisor == 0 ? 0 : 1 / divisor;
 }
 
-void definition_normalize(definition_shape shape, const double *x, const long double *mean, const long double *inv_std,
-                          const double *gamma, const double *beta, const double *residual, long double *v) {
+void definition_normalize(definition_shape shape, const double *x, const long double *mean, const long double *mean_lo,
+                          const long double *inv_std, const double *gamma, const double *beta, const double *residual,
+                          long double *v) {
     for (size_t o = 0; o < shape.outer; o++)
         for (size_t c = 0; c < shape.channels; c++)
             for (size_t i = 0; i < shape.inner; i++) {
                 size_t at = (o * shape.channels + c) * shape.inner + i;
-                long double scale = gamma ? gamma[c] : 1, shift = beta ? beta[c] : 0;
-                v[at] = scale * (x[at] - mean[c]) * inv_std[c] + shift + (residual ? residual[at] : 0);
+                const long double scale = gamma ? gamma[c] : 1, shift = beta ? beta[c] : 0;
+                const long double about = definition_about(x[at], mean[c], mean_lo ? mean_lo[c] : 0);
+                v[at] = scale * about * inv_std[c] + shift + (residual ? residual[at] : 0);
             }
 }
 
@@ -86,6 +95,10 @@ long double definition_derivative(const definition_activation *act, long double 
     }
 }
 
+static long double about_mean(const definition_backward *of, size_t c, size_t at) {
+    return definition_about(of->x[at], of->mean[c], of->mean_lo ? of->mean_lo[c] : 0);
+}
+
 /* The channel's sums of g and of g * (x - mean). */
 static void sums(const definition_backward *of, const long double *g, size_t c, long double *s1, long double *s2) {
     const definition_shape s = of->shape;
@@ -94,7 +107,7 @@ static void sums(const definition_backward *of, const long double *g, size_t c, 
         for (size_t i = 0; i < s.inner; i++) {
             size_t at = (o * s.channels + c) * s.inner + i;
             *s1 += g[at];
-            *s2 += g[at] * (of->x[at] - of->mean[c]);
+            *s2 += g[at] * about_mean(of, c, at);
         }
 }
 
@@ -116,7 +129,7 @@ void definition_gradients(const definition_backward *of, long double *g, long do
         for (size_t o = 0; o < s.outer; o++)
             for (size_t i = 0; i < s.inner; i++) {
                 size_t at = (o * s.channels + c) * s.inner + i;
-                dx[at] = gamma * r * (of->population ? g[at] : g[at] - s1 / n - (of->x[at] - of->mean[c]) * back * s2 / n);
+                dx[at] = gamma * r * (of->population ? g[at] : g[at] - s1 / n - about_mean(of, c, at) * back * s2 / n);
             }
     }
 }

@@ -30,7 +30,7 @@ typedef struct problem {
 /* What they must leave, exactly. */
 typedef struct answer {
     const problem *of;
-    long double *mean, *var, *inv_std;                        /* what normalizes: channels each */
+    long double *mean, *mean_lo, *var, *inv_std;              /* what normalizes: channels each; mean + mean_lo, never added up */
     long double *v, *y, *g, *dx;                              /* as x */
     long double *dgamma, *dbeta, *running_mean, *running_var; /* channels; gradients without what they are added to */
     long double *of_mean, *of_var;                            /* channels: see PARTS in bounds_gradients.h; made 0 */
@@ -65,6 +65,9 @@ typedef struct hearing {
 
 /* got must be exact within bound, the rounding to its type included. */
 void judge_within(const hearing *h, bounds_of who, const char *what, long double got, long double exact, long double bound);
+/* The same of got + got_lo and exact + exact_lo, which no long double need hold. */
+void judge_pair(const hearing *h, bounds_of who, const char *what, const long double got[2], const long double exact[2],
+                long double bound);
 /* The same of what is stored as type, where bound holds no rounding but a device's to real. */
 void judge_value(const hearing *h, bounds_of who, clbn_dtype type, const char *what, double got, long double exact,
                  long double bound);
@@ -76,7 +79,8 @@ int judge_moments_part(const hearing *h, const problem *p, bounds_of who, size_t
 /* A part of backward's sums of some of the batch's rows, and the rows' own dgamma and dbeta. */
 void judge_sums(const hearing *h, const answer *a, bounds_of who, size_t first_row, size_t rows, const double *part,
                 const double *dgamma, const double *dbeta);
-/* The exact batch mean and biased variance of some rows; NULL arrays where there is no memory, for the caller to free. */
+/* The exact batch mean and biased variance of some rows, mean[2][channels] being mean and mean_lo; NULL arrays where there is no
+ * memory, for the caller to free. */
 void answer_rows(const problem *p, size_t first_row, size_t rows, long double **mean, long double **var);
 /* Where the batch comes in parts, one of them these rows: what keeping its mean and its M2 as two reals, so many times, loses. */
 int answer_of_part(answer *a, size_t first_row, size_t rows, int roundings);

@@ -4,7 +4,6 @@
  */
 #include "judgement.h"
 
-#include <float.h>
 #include <math.h>
 
 /* Channel c, as forward or backward uses it. */
@@ -33,7 +32,7 @@ static element element_of(const answer *a, const bounds_step *s, size_t c, size_
     const definition_shape shape = a->of->shape;
     element e;
     e.at = (k / shape.inner * shape.channels + c) * shape.inner + k % shape.inner;
-    e.about_mean = a->of->x[e.at] - a->mean[c];
+    e.about_mean = definition_about(a->of->x[e.at], a->mean[c], a->mean_lo[c]);
     e.of_v = bounds_v(s, s->of.gamma * e.about_mean * s->of.inv_std, a->of->residual ? a->of->residual[e.at] : 0);
     return e;
 }
@@ -65,10 +64,12 @@ static void judge_running(const hearing *h, const answer *a, bounds_of who, cons
 static void judge_saved(const hearing *h, const answer *a, bounds_of who, const outcome *got, size_t c) {
     const bounds_channel of = {a->mean[c], a->var[c], a->inv_std[c], 1, 0, a->of->values};
     const int given = a->of->population;
-    judge_within(h, who, "mean", got->mean[c], a->mean[c], given ? 0 : bounds_mean(who, &of) + of_mean(a, who, c));
+    const long double exact[] = {a->mean[c], a->mean_lo[c]};
+    judge_pair(h, who, "mean", (const long double[]){got->mean[c], 0}, exact,
+               given ? 0 : bounds_mean(who, &of) + of_mean(a, who, c));
     if (got->mean_lo && !isinf(a->mean[c]))
-        judge_within(h, who, "mean pair", (long double)got->mean[c] + got->mean_lo[c], a->mean[c],
-                     given ? 0 : bounds_mean_pair(who, &of) + of_mean(a, who, c));
+        judge_pair(h, who, "mean pair", (const long double[]){got->mean[c], got->mean_lo[c]}, exact,
+                   given ? 0 : bounds_mean_pair(who, &of) + of_mean(a, who, c));
     if (got->var) judge_within(h, who, "var", got->var[c], a->var[c], given ? 0 : bounds_var(who, &of) + of_var(a, who, c));
     if (got->inv_std && !isinf(a->var[c]))
         judge_within(h, who, "inv_std", got->inv_std[c], a->inv_std[c],
@@ -158,9 +159,9 @@ void judge_sums(const hearing *h, const answer *a, bounds_of who, size_t first_r
             sum += a->g[e.at];
         }
         const long double of_sum = bounds_dbeta(&s, &sums), of_product = bounds_dgamma_of_rows(&s, &sums), r = s.of.inv_std;
-        judge_within(h, who, "part's sum", (double)((long double)at[0] + at[shape.channels]), sum, of_sum + FLT_MIN);
+        judge_within(h, who, "part's sum", (double)((long double)at[0] + at[shape.channels]), sum, of_sum + bounds_least(who));
         judge_within(h, who, "part's product", (double)(((long double)at[2 * shape.channels] + at[3 * shape.channels]) * r),
-                     r * sums.exact_gx, of_product + FLT_MIN);
+                     r * sums.exact_gx, of_product + bounds_least(who));
         judge_within(h, who, "part's last array", at[4 * shape.channels], 0, 0);
         judge_gradient(h, a, who, real, "part's dgamma", dgamma[c], old(p->old_dgamma, c), CLBN_ACCUMULATE_DGAMMA,
                        r * sums.exact_gx, of_product);

@@ -12,15 +12,15 @@
 static void aim_at_the_kink(material *m) {
     const definition_shape s = m->b->shape;
     const int population = m->m.level[BY_STATISTICS] == OF_POPULATION, outside = manner_config(&m->m).epsilon_rule != 0;
-    long double *mean = calloc(3 * s.channels + m->b->count, sizeof *mean), *var = mean + s.channels, *r = var + s.channels,
-                *v = r + s.channels;
+    long double *mean = calloc(4 * s.channels + m->b->count, sizeof *mean), *lo = mean + s.channels, *var = lo + s.channels,
+                *r = var + s.channels, *v = r + s.channels;
     ck_assert_ptr_nonnull(mean);
-    definition_moments(s, m->x, mean, var);
+    definition_moments(s, m->x, mean, lo, var);
     for (size_t c = 0; c < s.channels; c++) {
-        if (population) mean[c] = m->running_mean[c], var[c] = m->running_var[c];
+        if (population) mean[c] = m->running_mean[c], lo[c] = 0, var[c] = m->running_var[c];
         r[c] = definition_inv_std(var[c], m->epsilon, outside);
     }
-    definition_normalize(s, m->x, mean, r, material_gamma(m), material_beta(m), NULL, v);
+    definition_normalize(s, m->x, mean, lo, r, material_gamma(m), material_beta(m), NULL, v);
     for (size_t k = 0; k < m->b->count; k++) {
         const float near = (float)-v[k];
         m->residual[k] = k % 3 == 0 ? near : nextafterf(near, k % 3 == 1 ? INFINITY : -INFINITY);
@@ -84,16 +84,16 @@ END_TEST
 /* Each channel has two values, and beta takes one of them to the kink but for a last place. */
 static void make_two_values(batch *b, double epsilon, int outside) {
     const definition_shape s = b->shape;
-    long double *mean = calloc(2 * s.channels, sizeof *mean), *var = mean + s.channels;
+    long double *mean = calloc(3 * s.channels, sizeof *mean), *lo = mean + s.channels, *var = lo + s.channels;
     for (size_t i = 0; i < b->count; i++) {
         const size_t c = i / s.inner % s.channels;
         b->x[i] = b->x[i] > 0 ? b->running_mean[c] : b->running_mean[c] + 1.7f * b->gamma[c];
     }
     double *x = widened(b->x, b->count);
-    definition_moments(s, x, mean, var);
+    definition_moments(s, x, mean, lo, var);
     for (size_t c = 0; c < s.channels; c++) {
         const long double r = definition_inv_std(var[c], epsilon, outside);
-        const float near = (float)(-b->gamma[c] * (b->running_mean[c] - mean[c]) * r);
+        const float near = (float)(-b->gamma[c] * definition_about(b->running_mean[c], mean[c], lo[c]) * r);
         b->beta[c] = c % 3 == 0 ? near : nextafterf(near, c % 3 == 1 ? INFINITY : -INFINITY);
     }
     free(x), free(mean);

@@ -64,7 +64,7 @@ void setting_open(setting *s, clbn_dtype type, data_kind data, const problem *ho
                        .dgamma = rounded(real, a->dgamma, CHANNELS, adds ? s->gamma : NULL),
                        .dbeta = rounded(real, a->dbeta, CHANNELS, adds ? s->beta : NULL)};
     ck_assert_ptr_nonnull(s->got.mean_lo);
-    for (size_t c = 0; c < CHANNELS; c++) s->got.mean_lo[c] = stored_round(real, a->mean[c] - s->got.mean[c]);
+    for (size_t c = 0; c < CHANNELS; c++) s->got.mean_lo[c] = stored_round(real, (a->mean[c] - s->got.mean[c]) + a->mean_lo[c]);
 }
 
 void setting_close(setting *s) {

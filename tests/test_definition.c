@@ -20,7 +20,8 @@ static const definition_shape shape = {OUTER, CHANNELS, INNER};
 
 typedef struct problem {
     double x[COUNT], residual[COUNT], dy[COUNT], gamma[CHANNELS], beta[CHANNELS];
-    long double mean[CHANNELS], var[CHANNELS], inv_std[CHANNELS], v[COUNT]; /* mean, var: the population's, or the batch's */
+    long double mean[CHANNELS], mean_lo[CHANNELS], var[CHANNELS], inv_std[CHANNELS],
+        v[COUNT]; /* the population's, or the batch's */
     definition_activation act;
     int outside, population;
 } problem;
@@ -33,9 +34,9 @@ static double around_0(uint64_t *state) {
 }
 
 static void forward(problem *p) {
-    if (!p->population) definition_moments(shape, p->x, p->mean, p->var);
+    if (!p->population) definition_moments(shape, p->x, p->mean, p->mean_lo, p->var);
     for (int c = 0; c < CHANNELS; c++) p->inv_std[c] = definition_inv_std(p->var[c], epsilon, p->outside);
-    definition_normalize(shape, p->x, p->mean, p->inv_std, p->gamma, p->beta, p->residual, p->v);
+    definition_normalize(shape, p->x, p->mean, p->mean_lo, p->inv_std, p->gamma, p->beta, p->residual, p->v);
 }
 
 static long double loss(problem *p) {
@@ -116,6 +117,7 @@ static void differentiate(const problem *p, gradients *into) {
                                     .gamma = p->gamma,
                                     .v = p->v,
                                     .mean = p->mean,
+                                    .mean_lo = p->mean_lo,
                                     .var = p->var,
                                     .inv_std = p->inv_std,
                                     .act = p->act,
@@ -155,7 +157,7 @@ START_TEST(dx_has_no_mean_and_little_along_xhat) {
         long double sum = 0, along = 0, dy_along = 0;
         for (int k = 0; k < COUNT; k++) {
             if (k / INNER % CHANNELS != c) continue;
-            const long double xhat = (p.x[k] - p.mean[c]) * p.inv_std[c];
+            const long double xhat = definition_about(p.x[k], p.mean[c], p.mean_lo[c]) * p.inv_std[c];
             sum += of.dx[k];
             along += of.dx[k] * xhat;
             dy_along += p.dy[k] * xhat;
@@ -164,6 +166,50 @@ START_TEST(dx_has_no_mean_and_little_along_xhat) {
         ck_assert_ldouble_le(fabsl(sum), 1e-16L);
         ck_assert_ldouble_le(fabsl(along - left), 1e-16L);
         ck_assert_ldouble_gt(fabsl(left), 1e-6L);
+    }
+}
+END_TEST
+
+/* Steps of 2^-32, which 2^20 + x holds exactly: at 10^6 sigma the last place of a long double's mean is 10^-13 sigma, and of what follows
+ * from it. Here all is as it is about 0, to some places of a number of size 1. */
+START_TEST(nothing_depends_on_where_the_data_lies) {
+    const double far = 0x1p20;
+    const long double none = 0x1p-59L;
+    uint64_t state = 11;
+    problem near, away;
+    gradients of_near, of_away;
+    draw(&near, &activations[5], 0, 0, &state);
+    for (int k = 0; k < COUNT; k++) near.x[k] = rint(near.x[k] * 0x1p32) * 0x1p-32;
+    away = near;
+    for (int k = 0; k < COUNT; k++) away.x[k] += far;
+    forward(&near), forward(&away);
+    differentiate(&near, &of_near), differentiate(&away, &of_away);
+    for (int c = 0; c < CHANNELS; c++) {
+        const long double apart = (away.mean[c] - far - near.mean[c]) + (away.mean_lo[c] - near.mean_lo[c]);
+        ck_assert_msg(fabsl(apart) <= none, "the mean of channel %d is off by %Lg", c, apart);
+        ck_assert_ldouble_le(fabsl(away.var[c] - near.var[c]), none);
+        ck_assert_ldouble_le(fabsl(of_away.dgamma[c] - of_near.dgamma[c]), 4 * none);
+    }
+    for (int k = 0; k < COUNT; k++) {
+        ck_assert_msg(fabsl(away.v[k] - near.v[k]) <= none, "v %d is off by %Lg", k, away.v[k] - near.v[k]);
+        ck_assert_ldouble_le(fabsl(of_away.dx[k] - of_near.dx[k]), 4 * none);
+    }
+}
+END_TEST
+
+/* mean_lo is 0 there, and takes nothing from what the other numbers are; the other channel does not notice. */
+START_TEST(what_is_not_finite_stays_in_its_channel) {
+    static const double those[] = {NAN, INFINITY, -INFINITY};
+    uint64_t state = 13;
+    for (int t = 0; t < 3; t++) {
+        problem p, clean;
+        draw(&p, &activations[0], 0, 0, &state);
+        clean = p;
+        p.x[INNER] = those[t];
+        forward(&p);
+        ck_assert(!isfinite(p.mean[1]) && p.mean_lo[1] == 0 && isnan(p.var[1]));
+        ck_assert(p.mean[0] == clean.mean[0] && p.mean_lo[0] == clean.mean_lo[0] && p.var[0] == clean.var[0]);
+        for (int k = 0; k < COUNT; k++) ck_assert(k / INNER % CHANNELS ? isnan(p.v[k]) : p.v[k] == clean.v[k]);
     }
 }
 END_TEST
@@ -248,6 +294,8 @@ static void add(Suite *suite) {
     TCase *tests = add_tests(suite, "definition");
     tcase_add_loop_test(tests, finite_differences_give_the_gradients, 0, 4 * ACTIVATIONS);
     tcase_add_test(tests, dx_has_no_mean_and_little_along_xhat);
+    tcase_add_test(tests, nothing_depends_on_where_the_data_lies);
+    tcase_add_test(tests, what_is_not_finite_stays_in_its_channel);
     tcase_add_test(tests, kinks_belong_to_their_lower_side);
     tcase_add_test(tests, every_pattern_of_16_bits_comes_back);
     tcase_add_test(tests, known_values_have_their_known_bits);

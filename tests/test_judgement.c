@@ -42,6 +42,8 @@ START_TEST(what_is_not_finite_must_not_be_and_the_other_way_round) {
     ck_assert(of_within(NAN, 1, 1e9L).miss && of_within(INFINITY, 1, 1e9L).miss);
     ck_assert(of_within(1, NAN, 1e9L).miss && of_within(0, INFINITY, 1e9L).miss);
     ck_assert(!of_within(NAN, NAN, 0).miss && !of_within(NAN, -INFINITY, 0).miss);
+    ck_assert(!of_within(INFINITY, NAN, 0).miss && !of_within(-INFINITY, -INFINITY, 0).miss &&
+              of_within(INFINITY, -INFINITY, 0).miss);
     ck_assert(of_value(BOUNDS_OF_CPU_PATH, CLBN_F16, NAN, 1, 1e9L).miss);
     ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F32, 1, NAN, 1e9L).miss);
 }
@@ -68,6 +70,23 @@ END_TEST
 START_TEST(a_real_of_a_device_is_rounded_within_its_bound) {
     ck_assert(!of_value(BOUNDS_OF_DEVICE, CLBN_F32, 1 + 1e-6, 1, 1e-6L).miss);
     ck_assert(of_value(BOUNDS_OF_DEVICE, CLBN_F32, 1 + 1.02e-6, 1, 1e-6L).miss);
+}
+END_TEST
+
+/* Of all judged, only a device in float32 may take denormals for 0. */
+START_TEST(what_lies_next_to_0_is_lost_by_float32_on_devices_alone) {
+    const bounds_channel near_0 = {1e-38L, 0, 0, 1, 0, 4};
+    ck_assert(!of_value(BOUNDS_OF_DEVICE, CLBN_F32, 0, 1e-38L, 0).miss &&
+              of_value(BOUNDS_OF_DEVICE, CLBN_F32, 0, 2e-38L, 0).miss);
+    ck_assert(of_value(BOUNDS_OF_CPU_PATH, CLBN_F32, 0, 1e-38L, 0).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE_F64, CLBN_F64, 0, 1e-38L, 0).miss);
+    ck_assert(of_value(BOUNDS_OF_DEVICE_F64, CLBN_F64, 0, 0x1p-1074L, 0).miss);
+    ck_assert(of_value(BOUNDS_OF_CPU_PATH_F64, CLBN_F64, 0, 0x1p-1074L, 0).miss);
+    ck_assert_ldouble_gt(bounds_mean_pair(BOUNDS_OF_DEVICE, &near_0), 1e-38L);
+    ck_assert_ldouble_lt(bounds_mean_pair(BOUNDS_OF_CPU_PATH, &near_0), 1e-44L);
+    ck_assert_ldouble_lt(bounds_mean_pair(BOUNDS_OF_DEVICE_F64, &near_0), 1e-53L);
+    ck_assert_ldouble_gt(bounds_mean(BOUNDS_OF_DEVICE, &near_0), 1e-38L);
+    ck_assert_ldouble_lt(bounds_mean(BOUNDS_OF_DEVICE_F64, &near_0), 1e-53L);
 }
 END_TEST
 
@@ -216,6 +235,7 @@ static void add(Suite *suite) {
     tcase_add_test(tests, what_is_not_finite_must_not_be_and_the_other_way_round);
     tcase_add_test(tests, a_rounded_result_may_be_off_by_its_rounding_and_no_more);
     tcase_add_test(tests, a_real_of_a_device_is_rounded_within_its_bound);
+    tcase_add_test(tests, what_lies_next_to_0_is_lost_by_float32_on_devices_alone);
     tcase_add_test(tests, what_a_kink_turns_over_is_rounded_like_any_other);
     tcase_add_test(tests, what_is_beyond_the_type_is_infinite);
     tcase_add_test(tests, bounds_that_tests_ask_for_are_the_tables);

@@ -51,9 +51,9 @@ START_TEST(gamma_1_beta_0_standardizes_64x200) {
     scene s;
     scene_make(&s, &b, &w, TRAINING, tested_queue(), plan, "");
     result got = scene_run(&s, plan, NULL);
-    long double mean[200], var[200];
+    long double mean[200], lo[200], var[200];
     double *y = widened(got.y, b.count);
-    definition_moments(b.shape, y, mean, var);
+    definition_moments(b.shape, y, mean, lo, var);
     free(y);
     for (int c = 0; c < 200; c++) {
         /* Each of the 64 values is off by its bound at most, the largest of which is at the largest |y|. */
@@ -77,9 +77,9 @@ START_TEST(gamma_sigma_beta_mean_gives_the_input_back) {
         batch b;
         batch_make(&b, case_named(names[k]), 0);
         const definition_shape shape = b.shape;
-        long double *mean = calloc(shape.channels, sizeof *mean), *var = calloc(shape.channels, sizeof *var);
+        long double *mean = calloc(2 * shape.channels, sizeof *mean), *var = calloc(shape.channels, sizeof *var);
         double *x = widened(b.x, b.count);
-        definition_moments(shape, x, mean, var);
+        definition_moments(shape, x, mean, mean + shape.channels, var);
         free(x);
         way w = plain_way(ON_HOST);
         for (size_t c = 0; c < shape.channels; c++) {
@@ -151,9 +151,9 @@ static void follow_the_population(double (*weight_of)(int), clbn_running_varianc
                                          .running_mean = clbn_host(mean),
                                          .running_var = clbn_host(var),
                                          .update_weight = weight_of(k)});
-        long double exact_mean[FIVE], exact_var[FIVE];
+        long double exact_mean[FIVE], exact_lo[FIVE], exact_var[FIVE];
         double *wide = widened(x, 16 * FIVE);
-        definition_moments((definition_shape){16, FIVE, 1}, wide, exact_mean, exact_var);
+        definition_moments((definition_shape){16, FIVE, 1}, wide, exact_mean, exact_lo, exact_var);
         free(wide);
         for (int c = 0; c < FIVE; c++) {
             bounds_channel channel = {exact_mean[c], exact_var[c], 0, 1, 0, 16};
