@@ -72,9 +72,13 @@ long double bounds_inv_std(bounds_of who, const bounds_channel *c) {
     return bounds_is_cpu_path(who) ? rounded(who, c->inv_std, error) : error;
 }
 
+long double bounds_spread(const bounds_channel *c) {
+    return c->var == 0 ? 0 : fabsl(c->gamma) * c->inv_std * sqrtl(c->var);
+}
+
 long double bounds_y(bounds_of who, const bounds_channel *c, long double gamma_xhat) {
-    long double size = fabsl(gamma_xhat) + fabsl(c->beta);
-    if (!bounds_is_cpu_path(who)) return bounds_accuracy(who) * (size < 1 ? 1 : size);
+    const long double size = fabsl(gamma_xhat) + fabsl(c->beta);
+    if (!bounds_is_cpu_path(who)) return bounds_accuracy(who) * fmaxl(size, fmaxl(1, bounds_spread(c)));
     long double error = bounds_accuracy(who) * size + fabsl(c->gamma) * c->inv_std * bounds_batch_mean(who, c);
     return rounded(who, gamma_xhat + c->beta, error);
 }

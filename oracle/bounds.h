@@ -3,7 +3,8 @@
  * How far a result may be from the exact one: the only place that holds an accuracy. Every bound is a function of
  * exact values, never of what was computed, and comes from the library's promise or is derived from it here.
  *
- * PROMISE, float32 on a device:   variance 1e-6 relative;  mean 1e-6 sigma + half an ulp;  y 1e-6 max(1, |gamma xhat| + |beta|).
+ * PROMISE, float32 on a device:   variance 1e-6 relative;  mean 1e-6 sigma + half an ulp;  y 1e-6 max(1, |gamma xhat| + |beta|),
+ * and next to the mean, where gamma is large, what the mean's own promise moves y by.
  * THE CPU PATH computes in double, for which the promise is 1e-13 in place of 1e-6, and rounds once to float: half an ulp more.
  *
  * Derived, with A = 1e-6 or 1e-13 and u = 2^-24, the relative error of one rounding to float (2^-53 for double):
@@ -13,6 +14,8 @@
  *   mean pair   saved_mean + saved_mean_lo: as the mean, and what two floats cannot hold, 2^-47 |mean| and what the lower may lose next to 0.
  *   inv_std     = (var + e)^-1/2: d inv_std / inv_std = -1/2 d var / (var + e), so at most A / 2; for 1 / (sqrt(var) + e) it is
  *               -1/2 (d var / var) sqrt(var) / (sqrt(var) + e), no more. Two roundings to its type: epsilon's and its own.
+ *   y           a mean that is off by 1e-6 sigma moves all y of its channel by |gamma| inv_std 1e-6 sigma, which is above the promise's 1e-6
+ *               where gamma is above 1: A max(1, |gamma| inv_std sigma, |gamma xhat| + |beta|). The second is 0 where the mean is given.
  *   y, CPU      (x - mean) * k + beta in double: A (|gamma xhat| + |beta|), and gamma inv_std times what double leaves of the mean.
  *   running     (1 - w) old + w batch: w times the batch's bound; each term passes at most four roundings (its factor, the factor
  *               n / (n - 1) or the mean's own, the two products) and the sum one: 5 u (|(1 - w) old| + |w batch|). The CPU path
@@ -50,6 +53,8 @@ long double bounds_mean_pair(bounds_of who, const bounds_channel *c);
 long double bounds_var(bounds_of who, const bounds_channel *c);
 long double bounds_inv_std(bounds_of who, const bounds_channel *c);
 long double bounds_y(bounds_of who, const bounds_channel *c, long double gamma_xhat);
+/* |gamma| inv_std sigma: what gamma xhat is, by the root of its mean square. */
+long double bounds_spread(const bounds_channel *c);
 /* batch is the batch's mean or (un)biased variance, batch_bound what it may be off before it is rounded to float. */
 long double bounds_running(bounds_of who, long double old, long double batch, double weight, long double batch_bound);
 /* What the batch's mean and variance may be off before they are rounded to float: batch_bound above. */

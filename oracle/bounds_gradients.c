@@ -26,7 +26,8 @@ static long double inv_std_error(const bounds_step *s) {
 
 long double bounds_v(const bounds_step *s, long double gamma_xhat, long double residual) {
     const long double terms = fabsl(gamma_xhat) + fabsl(s->of.beta) + fabsl(residual);
-    const long double size = bounds_is_cpu_path(s->who) || terms > 1 ? terms : 1;
+    const long double least = bounds_is_cpu_path(s->who) ? 0 : fmaxl(1, s->population ? 0 : bounds_spread(&s->of));
+    const long double size = fmaxl(terms, least);
     if (!isfinite(terms)) return 0;
     return bounds_accuracy(s->who) * size + inv_std_error(s) * fabsl(gamma_xhat) +
            fabsl(s->of.gamma) * s->of.inv_std * mean_error(s);

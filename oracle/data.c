@@ -152,6 +152,11 @@ void data_poison(const batch *b, float value) {
     if (b->values) b->x[(row * b->shape.channels + channel) * b->shape.inner + nth % b->shape.inner] = value;
 }
 
+static double size_of_gamma(data_kind data, size_t channel) {
+    static const double sizes[] = {1, 1e3, 1e-3};
+    return data % 3 ? 1 : sizes[channel % 3];
+}
+
 static int fill_channel(batch *b, size_t c, int flushes) {
     const definition_shape s = b->shape;
     uint64_t state = b->seed * 1000003u + c;
@@ -163,7 +168,7 @@ static int fill_channel(batch *b, size_t c, int flushes) {
     if (b->of->data == SORTED) qsort(values, b->values, sizeof *values, ascending);
     for (size_t k = 0; k < b->values; k++) b->x[(k / s.inner * s.channels + c) * s.inner + k % s.inner] = values[k];
     free(values);
-    b->gamma[c] = (float)((0.5 + 1.5 * uniform(&state)) * (c % 2 ? -1 : 1));
+    b->gamma[c] = (float)((0.5 + 1.5 * uniform(&state)) * (c % 2 ? -1 : 1) * size_of_gamma(b->of->data, c));
     b->beta[c] = (float)(2 * uniform(&state) - 1);
     b->running_mean[c] = (float)(mean + sigma * normal(&state));
     b->running_var[c] = (float)(sigma * sigma * (0.5 + uniform(&state)));

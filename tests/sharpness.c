@@ -41,7 +41,8 @@ static long double distance(const words *w, size_t at) {
 /* What v is off, where the mean is off by delta. */
 static long double of_v(const words *w, size_t at, long double delta) {
     const long double size = fabsl(w->gamma) * distance(w, at) * w->r + fabsl(w->beta) + fabsl((long double)w->s->residual[at]);
-    return w->A * (w->cpu ? size : fmaxl(1, size)) + fabsl(w->gamma) * w->r * delta;
+    const long double spread = w->s->given.population ? 0 : fabsl(w->gamma) * w->r * w->sigma;
+    return w->A * (w->cpu ? size : fmaxl(1, fmaxl(spread, size))) + fabsl(w->gamma) * w->r * delta;
 }
 
 static long double of_y(const words *w, size_t at) {

@@ -22,7 +22,8 @@ def promise(c):
     x = np.asarray(c["x"]).astype(L).reshape(outer, channels, inner)
     gamma, beta = definition.channel(c.get("gamma"), 1, channels), definition.channel(c.get("beta"), 0, channels)
     xhat = np.abs(x - mean) * r
-    out = {"y": a * np.maximum(1, np.abs(gamma) * xhat + np.abs(beta))}
+    spread = np.abs(gamma) * r * np.sqrt(var) if c["training"] else 0
+    out = {"y": a * np.maximum(np.maximum(1, spread), np.abs(gamma) * xhat + np.abs(beta))}
     if "new_running_mean" in e:
         w, f = L(c["weight"]), L(n) / (n - 1) if c["unbiased"] and n > 1 else L(1)
         for k, batch, of in (("mean", mean, a * np.sqrt(var)), ("var", var * f, a * var * f)):
