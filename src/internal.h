@@ -149,13 +149,14 @@ typedef struct clbn_region {
 
 /* ---------------------------------------------------------------------------------------------------------- a backend */
 
-/* What is known of a plan's variant on its device, with the plan's kinds; and which problems show all of it. */
+/* What is known of a plan's variant on its device, with the plan's kinds; and which problems show all of it: the first has epsilon
+ * inside, the second outside. */
+enum { CLBN_TRIAL_PROBLEMS = 2 };
 typedef enum clbn_verdict { CLBN_UNTRIED, CLBN_RIGHT, CLBN_WRONG } clbn_verdict;
 typedef struct clbn_trial {
     clbn_verdict verdict;
-    bool strided; /* with gaps between values */
-    unsigned problems;
-    size_t dims[2][3]; /* outer, channels, inner, of each */
+    bool strided;                        /* with gaps between values */
+    size_t dims[CLBN_TRIAL_PROBLEMS][3]; /* outer, channels, inner, of each */
 } clbn_trial;
 
 struct clbn_backend {

@@ -235,7 +235,7 @@ static clbn_status prove(const clbn_plan *plan, bool *right) {
     if (backend->trial == NULL || plan->device->skip_trials || plan->shape.elements == 0) return CLBN_SUCCESS;
     backend->trial(plan, &trial);
     if (trial.verdict == CLBN_UNTRIED) {
-        for (unsigned k = 0; k < trial.problems && *right; k++) TRY(try_problem(plan, &trial, k, right));
+        for (unsigned k = 0; k < CLBN_TRIAL_PROBLEMS && *right; k++) TRY(try_problem(plan, &trial, k, right));
         trial.verdict = *right ? CLBN_RIGHT : CLBN_WRONG;
         backend->remember(plan, trial.verdict);
     }

@@ -280,6 +280,9 @@ static const struct {
     {"two-sums lose their error", "const T error = ((a) - (sum - sum##_b)) + ((b)-sum##_b)", "const T error = (T)0", ""},
     {"the mean's low part is lost", "(((x) - (k)->mean) - (k)->mean_lo)", "((x) - (k)->mean)", ""},
     {"epsilon is lost", "inverse_root(var + epsilon)", "inverse_root(var)", ""},
+    {"epsilon outside the root is added inside", "if ((flags & EPSILON_OUTSIDE) == 0) return", "return", ""},
+    {"dx takes epsilon as inside", "(a->flags & EPSILON_OUTSIDE) != 0 ? inverse_root(s->var)", "false ? inverse_root(s->var)",
+     ""},
     {"chunks of several rows begin too early", "part->row = row * rows_each;", "part->row = row;", "planes"},
     {"pieces of a row begin too early", "part->start = (k - row * pieces) * length_each;", "part->start = 0;", "planes"},
 };

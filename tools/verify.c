@@ -21,13 +21,15 @@ typedef struct verify_shape {
 } verify_shape;
 
 static const verify_shape shapes[] = {
-    {6, 3, 111, SMALL_SHAPE},   {231, 5, 1, SMALL_SHAPE},   {39, 4, 6, MORE_SMALL},       {3, 2, 1, MORE_SMALL},
-    {5, 3, 4999, MEDIUM_SHAPE}, {4999, 5, 1, MEDIUM_SHAPE}, {32, 10, 49, MORE_MEDIUM},    {1, 3, 4099, MORE_MEDIUM},
-    {64, 50, 1, MEDIUM_SHAPE},  {511, 55, 1, MORE_MEDIUM},  {1, 1, 3225601, LARGE_SHAPE}, {1048577, 2, 1, LARGE_SHAPE},
+    {6, 3, 111, SMALL_SHAPE},   {231, 5, 1, SMALL_SHAPE},  {39, 4, 6, MORE_SMALL},       {3, 2, 1, MORE_SMALL},
+    {5, 3, 4999, MEDIUM_SHAPE}, {64, 50, 1, MEDIUM_SHAPE}, {4999, 5, 1, MEDIUM_SHAPE},   {32, 10, 49, MORE_MEDIUM},
+    {1, 3, 4099, MORE_MEDIUM},  {511, 55, 1, MORE_MEDIUM}, {1, 1, 3225601, LARGE_SHAPE}, {1048577, 2, 1, LARGE_SHAPE},
 };
 enum {
     SHAPES = sizeof shapes / sizeof *shapes,
     SECONDS = 40,
+    ROUNDS =
+        5, /* a thorough run takes its kinds of data in so many rounds over everything: whenever it ends it has seen some of all */
     OF_SIMULATORS = 1000
 }; /* elements: a simulator takes a millisecond for each */
 
@@ -102,7 +104,8 @@ static int open_plans(verify *v, plans *p, const lot *l, int all) {
 typedef struct task {
     const verify_shape *shape;
     clbn_dtype type;
-    int fused, all_variants, thorough;
+    int fused, all_variants;
+    int thorough, round;
 } task;
 
 static data_case case_of(const task *t, data_kind data) {
@@ -112,6 +115,7 @@ static data_case case_of(const task *t, data_kind data) {
 
 /* Does the task take this data, with these gradients? Small shapes meet all of both where it is thorough; else gradients take turns. */
 static int takes(const task *t, data_kind data, data_gradients gradients) {
+    if (t->thorough && (int)data % ROUNDS != t->round) return 0;
     if (t->shape->size == LARGE_SHAPE)
         return (data == OUTLIERS || data == (t->shape->inner > 1 ? MEAN_1E6 : ALTERNATING)) &&
                gradients == (data == ALTERNATING ? DY_OUTLIER : DY_FAR);
@@ -163,6 +167,7 @@ static int run_half(verify *v, const task *t, int small_sigma, verify_scope *sco
             }
             if (status == EXIT_DONE) status = run_lot(v, t, &p, (data_kind)data, (data_gradients)g);
             scope->ran++, scope->ran_of[t->type]++;
+            scope->shapes |= 1u << (t->shape - shapes);
             progress_step(scope->ran);
         }
     close_plans(&p);
@@ -174,50 +179,59 @@ static int run_task(verify *v, const task *t, verify_scope *scope) {
     return run_half(v, t, 1, scope);
 }
 
-/* One of the passes over shapes and types. */
+typedef int task_call(verify *v, const task *t, verify_scope *scope);
+
+/* Can the device do it, and in reasonable time? Data of several megabytes comes in float32 alone. */
+static int is_for(const verify *v, const task *t) {
+    const size_t elements = t->shape->outer * t->shape->channels * t->shape->inner;
+    if (v->session.info.kind == CLBN_DEVICE_SIMULATOR && elements > OF_SIMULATORS) return 0;
+    return t->type == CLBN_F32 || (t->shape->size < LARGE_SHAPE && (t->type != CLBN_F64 || v->session.info.has_fp64));
+}
+
+/* One of the passes of a quick run over shapes and types. */
 typedef struct pass {
-    verify_size from, to;
+    verify_size size;
     int fused, all_variants;
 } pass;
 
 /* In their order: what shows most in least time is first, as time may end it. */
-static const pass quick[] = {{SMALL_SHAPE, SMALL_SHAPE, 0, 0},
-                             {SMALL_SHAPE, SMALL_SHAPE, 1, 0},
-                             {SMALL_SHAPE, SMALL_SHAPE, 0, 1},
-                             {MORE_SMALL, MORE_SMALL, 0, 1},
-                             {MEDIUM_SHAPE, MEDIUM_SHAPE, 0, 0}};
-static const pass whole[] = {{SMALL_SHAPE, SMALL_SHAPE, 0, 1},   {SMALL_SHAPE, SMALL_SHAPE, 1, 1},
-                             {MEDIUM_SHAPE, MEDIUM_SHAPE, 0, 1}, {LARGE_SHAPE, LARGE_SHAPE, 0, 1},
-                             {MORE_SMALL, MORE_SMALL, 0, 1},     {MORE_SMALL, MORE_SMALL, 1, 1}};
+static const pass passes[] = {
+    {SMALL_SHAPE, 0, 0}, {SMALL_SHAPE, 1, 0}, {SMALL_SHAPE, 0, 1}, {MORE_SMALL, 0, 1}, {MEDIUM_SHAPE, 0, 0}};
 
-static int run_pass(verify *v, const pass *p, int thorough, verify_scope *scope,
-                    int (*call)(verify *v, const task *t, verify_scope *scope)) {
-    const int is_simulator = v->session.info.kind == CLBN_DEVICE_SIMULATOR;
+static int each_quick(verify *v, const pass *p, verify_scope *scope, task_call *call) {
     for (size_t k = 0; k < sizeof types / sizeof *types; k++)
         for (size_t s = 0; s < SHAPES; s++) {
-            const task t = {&shapes[s], types[k], p->fused, p->all_variants, thorough};
-            if (shapes[s].size < p->from || shapes[s].size > p->to) continue;
-            if (types[k] == CLBN_F64 && !v->session.info.has_fp64) continue;
-            if (is_simulator && shapes[s].outer * shapes[s].channels * shapes[s].inner > OF_SIMULATORS) continue;
-            if (types[k] != CLBN_F32 && (shapes[s].size == MEDIUM_SHAPE || shapes[s].size == LARGE_SHAPE)) continue;
-            TRY(call(v, &t, scope));
+            const task t = {.shape = &shapes[s], .type = types[k], .fused = p->fused, .all_variants = p->all_variants};
+            const int is_left_out = p->size == MEDIUM_SHAPE && types[k] != CLBN_F32;
+            if (shapes[s].size == p->size && !is_left_out && is_for(v, &t)) TRY(call(v, &t, scope));
         }
     return EXIT_DONE;
 }
 
+/* A round of a thorough run: all shapes in all types, the small ones fused too. */
+static int each_of_round(verify *v, int round, verify_scope *scope, task_call *call) {
+    for (size_t s = 0; s < SHAPES; s++)
+        for (size_t k = 0; k < sizeof types / sizeof *types; k++)
+            for (int fused = 0; fused <= (shapes[s].size <= MORE_SMALL); fused++) {
+                const task t = {&shapes[s], types[k], fused, 1, 1, round};
+                if (is_for(v, &t)) TRY(call(v, &t, scope));
+            }
+    return EXIT_DONE;
+}
+
 /* Calls each with every task; who counts looks at scope alone. */
-static int each_task(verify *v, int thorough, verify_scope *scope, int (*call)(verify *v, const task *t, verify_scope *scope)) {
-    const pass *const passes = thorough ? whole : quick;
-    const size_t count = thorough ? sizeof whole / sizeof *whole : sizeof quick / sizeof *quick;
+static int each_task(verify *v, int thorough, verify_scope *scope, task_call *call) {
     const int one = v->session.info.kind == CLBN_DEVICE_CPU_PATH; /* no variants to force */
-    for (size_t i = 0; i < count; i++)
-        if (!one || thorough || i != 2) TRY(run_pass(v, &passes[i], thorough, scope, call));
+    for (int round = 0; thorough && round < ROUNDS; round++) TRY(each_of_round(v, round, scope, call));
+    for (size_t i = 0; !thorough && i < sizeof passes / sizeof *passes; i++)
+        if (!one || i != 2) TRY(each_quick(v, &passes[i], scope, call));
     return EXIT_DONE;
 }
 
 static int count_task(verify *v, const task *t, verify_scope *scope) {
     (void)v;
     scope->planned += lots_of(t), scope->planned_of[t->type] += lots_of(t);
+    if (lots_of(t)) scope->shapes_planned |= 1u << (t->shape - shapes);
     return EXIT_DONE;
 }
 
@@ -226,7 +240,8 @@ static void tell_impossible(const verify *v, verify_scope *scope) {
     size_t used = 0;
     const size_t room = sizeof scope->impossible;
     if (!v->session.info.has_fp64) used += (size_t)snprintf(scope->impossible, room, "float64");
-    if (v->session.info.kind == CLBN_DEVICE_CPU_PATH) return;
+    if (v->session.info.kind == CLBN_DEVICE_CPU_PATH || scope->ran < scope->planned)
+        return; /* time may have left out what fits */
     for (size_t k = 0; clbn_variant_name(k) && used < room; k++) {
         if (v->refused & ~v->possible & 1u << k && strstr(v->session.log.wrong, clbn_variant_name(k)) == NULL)
             used += (size_t)snprintf(scope->impossible + used, room - used, "%s%s", used ? ", " : "", clbn_variant_name(k));

@@ -97,6 +97,7 @@ hearing verify_hearing(verify *v);
 typedef struct verify_scope {
     size_t planned, ran;             /* lots by variants */
     size_t planned_of[4], ran_of[4]; /* by type */
+    unsigned shapes_planned, shapes; /* a bit for each shape that some lot has */
     char impossible[2048];           /* the variants and types that were not possible */
 } verify_scope;
 int verify_run(verify *v, int thorough, verify_scope *scope);

@@ -173,6 +173,12 @@ static void print_row(const verify_row *r, int last) {
            r->checks, r->misses, last ? "" : ",");
 }
 
+static int bits_of(unsigned set) {
+    int count = 0;
+    for (; set; set &= set - 1) count++;
+    return count;
+}
+
 void verify_print_json(const verify *v, const verify_scope *scope, int thorough) {
     const clbn_device_info *info = &v->session.info;
     printf("{\n  ");
@@ -186,8 +192,9 @@ void verify_print_json(const verify *v, const verify_scope *scope, int thorough)
     printf("\"flushes_denormals\": %s,\n  \"thorough\": %s,\n  \"rows\": [\n", v->flushes ? "true" : "false",
            thorough ? "true" : "false");
     for (size_t i = 0; i < v->row_count; i++) print_row(&v->rows[i], i + 1 == v->row_count);
-    printf("  ],\n  \"summary\": {\"batches\": %zu, \"batches_planned\": %zu, \"calls\": %zu, \"checks\": %zu, \"misses\": %zu, ",
-           scope->ran, scope->planned, v->calls, v->checks, v->misses);
+    printf("  ],\n  \"summary\": {\"batches\": %zu, \"batches_planned\": %zu, \"shapes\": %d, \"shapes_planned\": %d, ",
+           scope->ran, scope->planned, bits_of(scope->shapes), bits_of(scope->shapes_planned));
+    printf("\"calls\": %zu, \"checks\": %zu, \"misses\": %zu, ", v->calls, v->checks, v->misses);
     print_string("impossible", scope->impossible, ", ");
     print_string("wrong", v->session.log.wrong, ", ");
     print_string("first_miss", v->first_miss, ", ");

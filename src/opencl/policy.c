@@ -377,10 +377,10 @@ void clbn_cl_trial(const clbn_plan *plan, clbn_trial *trial) {
     clbn_opencl *cl = plan->device->state;
     const clbn_variant *v = state->variant;
     const unsigned bit = bit_of(v);
-    *trial = v->columns && v->fused ? (clbn_trial){.problems = 2, .dims = {{100, 19, 1}, {12, 259, 1}}}
-             : v->columns           ? (clbn_trial){.problems = 2, .dims = {{100, 7, 3}, {12, 37, 7}}}
-             : v->fused             ? (clbn_trial){.problems = 2, .dims = {{5, 2, 400}, {1, 2, 1100}}}
-                                    : (clbn_trial){.problems = 2, .dims = {{5, 2, 400}, {2, 2, 1100}}};
+    *trial = v->columns && v->fused ? (clbn_trial){.dims = {{100, 19, 1}, {12, 259, 1}}}
+             : v->columns           ? (clbn_trial){.dims = {{100, 7, 3}, {12, 37, 7}}}
+             : v->fused             ? (clbn_trial){.dims = {{5, 2, 400}, {1, 2, 1100}}}
+                                    : (clbn_trial){.dims = {{5, 2, 400}, {2, 2, 1100}}};
     trial->strided = state->tile.strided;
     mtx_lock(&cl->lock);
     const clbn_program *program = state->program;

@@ -99,6 +99,16 @@ START_TEST(the_json_is_the_same_on_the_device_that_auto_takes) {
 }
 END_TEST
 
+/* However early time ends it. Of twelve shapes. */
+START_TEST(a_thorough_run_has_work_for_every_shape) {
+    const outcome *result = OK("verify", "--device", "cpu", "--thorough", "--seconds", "0.001", "--json");
+    const char *summary = strstr(result->out, "\"summary\"");
+    ck_assert_double_eq(number_behind(summary, "\"batches\": "), 1);
+    ck_assert_double_eq(number_behind(summary, "\"shapes\": "), 1);
+    ck_assert_double_eq(number_behind(summary, "\"shapes_planned\": "), 12);
+}
+END_TEST
+
 START_TEST(the_table_says_what_ran_and_what_was_left_out) {
     const outcome *result = OK("verify", "--device", "cpu", "--seconds=0.001");
     ck_assert_ptr_nonnull(strstr(result->out, "device: cpu"));
@@ -113,5 +123,6 @@ void add_verify(Suite *suite) {
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, the_json_is_one_object_and_nothing_else);
     tcase_add_test(tests, the_json_is_the_same_on_the_device_that_auto_takes);
+    tcase_add_test(tests, a_thorough_run_has_work_for_every_shape);
     tcase_add_test(tests, the_table_says_what_ran_and_what_was_left_out);
 }
