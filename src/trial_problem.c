@@ -69,6 +69,7 @@ clbn_dtype clbn_problem_type(const clbn_problem *p, clbn_array array) {
 }
 
 void clbn_problem_describe(clbn_problem *p, const clbn_plan *plan, const clbn_trial *trial, unsigned which) {
+    const bool narrow = plan->x_type == CLBN_I8 || plan->y_type == CLBN_I8; /* what such results show of epsilon */
     memcpy(p->dims, trial->dims[which], sizeof p->dims);
     p->elements = p->dims[0] * p->dims[1] * p->dims[2];
     p->random = which;
@@ -83,7 +84,9 @@ void clbn_problem_describe(clbn_problem *p, const clbn_plan *plan, const clbn_tr
                               .axis = 1,
                               .dtype = plan->x_type,
                               .y_dtype = plan->y_type,
-                              .epsilon = which == 0 ? 0x1p-10 : 0x1p-2,
+                              .epsilon = which == 0 ? 0x1p-10
+                                         : narrow   ? 32
+                                                    : 0x1p-2,
                               .epsilon_rule = which == 0 ? CLBN_EPSILON_INSIDE : CLBN_EPSILON_OUTSIDE,
                               .running_variance = CLBN_RUNNING_UNBIASED,
                               .variant = plan->info.variant,

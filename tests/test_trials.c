@@ -281,6 +281,8 @@ static const struct {
     {"the mean's low part is lost", "(((x) - (k)->mean) - (k)->mean_lo)", "((x) - (k)->mean)", ""},
     {"epsilon is lost", "inverse_root(var + epsilon)", "inverse_root(var)", ""},
     {"epsilon outside the root is added inside", "if ((flags & EPSILON_OUTSIDE) == 0) return", "return", ""},
+    {"backward's statistics are made again with epsilon inside", "const bool outside = (a->flags & EPSILON_OUTSIDE) != 0;",
+     "const bool outside = false;", ""},
     {"dx takes epsilon as inside", "(a->flags & EPSILON_OUTSIDE) != 0 ? inverse_root(s->var)", "false ? inverse_root(s->var)",
      ""},
     {"chunks of several rows begin too early", "part->row = row * rows_each;", "part->row = row;", "planes"},

@@ -25,13 +25,8 @@ static const verify_shape shapes[] = {
     {5, 3, 4999, MEDIUM_SHAPE}, {64, 50, 1, MEDIUM_SHAPE}, {4999, 5, 1, MEDIUM_SHAPE},   {32, 10, 49, MORE_MEDIUM},
     {1, 3, 4099, MORE_MEDIUM},  {511, 55, 1, MORE_MEDIUM}, {1, 1, 3225601, LARGE_SHAPE}, {1048577, 2, 1, LARGE_SHAPE},
 };
-enum {
-    SHAPES = sizeof shapes / sizeof *shapes,
-    SECONDS = 40,
-    ROUNDS =
-        5, /* a thorough run takes its kinds of data in so many rounds over everything: whenever it ends it has seen some of all */
-    OF_SIMULATORS = 1000
-}; /* elements: a simulator takes a millisecond for each */
+/* A simulator takes a millisecond for each element, and of these only so many. */
+enum { SHAPES = sizeof shapes / sizeof *shapes, SECONDS = 40, OF_SIMULATORS = 1000 };
 
 static const clbn_dtype types[] = {CLBN_F32, CLBN_F16, CLBN_BF16, CLBN_F64};
 
@@ -105,7 +100,8 @@ typedef struct task {
     const verify_shape *shape;
     clbn_dtype type;
     int fused, all_variants;
-    int thorough, round;
+    int thorough;
+    data_kind kind; /* the only one, where it is thorough */
 } task;
 
 static data_case case_of(const task *t, data_kind data) {
@@ -115,7 +111,7 @@ static data_case case_of(const task *t, data_kind data) {
 
 /* Does the task take this data, with these gradients? Small shapes meet all of both where it is thorough; else gradients take turns. */
 static int takes(const task *t, data_kind data, data_gradients gradients) {
-    if (t->thorough && (int)data % ROUNDS != t->round) return 0;
+    if (t->thorough && data != t->kind) return 0;
     if (t->shape->size == LARGE_SHAPE)
         return (data == OUTLIERS || data == (t->shape->inner > 1 ? MEAN_1E6 : ALTERNATING)) &&
                gradients == (data == ALTERNATING ? DY_OUTLIER : DY_FAR);
@@ -208,12 +204,13 @@ static int each_quick(verify *v, const pass *p, verify_scope *scope, task_call *
     return EXIT_DONE;
 }
 
-/* A round of a thorough run: all shapes in all types, the small ones fused too. */
-static int each_of_round(verify *v, int round, verify_scope *scope, task_call *call) {
+/* A round of a thorough run: all shapes in all types, the small ones fused too. Each kind of data has its round, so that whenever time
+ * ends the run it has seen some of all. */
+static int each_of_round(verify *v, data_kind kind, verify_scope *scope, task_call *call) {
     for (size_t s = 0; s < SHAPES; s++)
         for (size_t k = 0; k < sizeof types / sizeof *types; k++)
             for (int fused = 0; fused <= (shapes[s].size <= MORE_SMALL); fused++) {
-                const task t = {&shapes[s], types[k], fused, 1, 1, round};
+                const task t = {&shapes[s], types[k], fused, 1, 1, kind};
                 if (is_for(v, &t)) TRY(call(v, &t, scope));
             }
     return EXIT_DONE;
@@ -222,7 +219,7 @@ static int each_of_round(verify *v, int round, verify_scope *scope, task_call *c
 /* Calls each with every task; who counts looks at scope alone. */
 static int each_task(verify *v, int thorough, verify_scope *scope, task_call *call) {
     const int one = v->session.info.kind == CLBN_DEVICE_CPU_PATH; /* no variants to force */
-    for (int round = 0; thorough && round < ROUNDS; round++) TRY(each_of_round(v, round, scope, call));
+    for (int kind = 0; thorough && data_name((data_kind)kind); kind++) TRY(each_of_round(v, (data_kind)kind, scope, call));
     for (size_t i = 0; !thorough && i < sizeof passes / sizeof *passes; i++)
         if (!one || i != 2) TRY(each_quick(v, &passes[i], scope, call));
     return EXIT_DONE;
