@@ -53,7 +53,7 @@ static int make_plan(verify *v, const clbn_config *config, const char *what, clb
     return fail_library(&v->session.log, status, what);
 }
 
-/* Whatever the time, something is verified. */
+/* Whatever the time, something is verified: asked for before each plan and each variant's calls, as a driver may compile for those. */
 static int is_over(const verify *v) {
     return v->calls > 0 && v->seconds > 0 && now_seconds() - v->began > v->seconds;
 }
@@ -134,7 +134,7 @@ static int run_lot(verify *v, const task *t, const plans *p, data_kind data, dat
     l.brief = t->shape->size == LARGE_SHAPE;
     for (int population = 0; population < (l.brief ? 1 : 2) && status == EXIT_DONE; population++) {
         status = lot_answer(v, &l, population);
-        for (size_t k = 0; k < p->count && status == EXIT_DONE; k++) {
+        for (size_t k = 0; k < p->count && status == EXIT_DONE && !is_over(v); k++) {
             v->variant = p->names[k];
             status = verify_calls(v, &l, p->whole[k]);
             if (status == EXIT_DONE && !population && !l.brief && p->even[k] && p->rest[k])
