@@ -21,7 +21,7 @@ driver_environment(pocl CLBN_POCL)
 driver_environment(rusticl CLBN_RUSTICL)
 find_program(CLBN_OCLGRIND oclgrind DOC "Oclgrind, for the tests")
 
-set(suites device golden pipeline arguments)
+set(suites device golden pipeline arguments adversary)
 # What only drivers take that run them whole; the latter look at what the host does with kernels.
 set(whole devices refused)
 set(of_the_host trials cache preferences)
@@ -78,8 +78,8 @@ endif()
 
 if(CLBN_OCLGRIND)
   # The pipeline suite is left to the others: Oclgrind spins for ever while a call waits behind an open user event.
-  # Extents are too large for it, but for one that scripts/mutants runs. Plans' trials would take half the time: only the examples
-  # have them.
+  # Extents are too large for it, but for one that scripts/mutants runs, and so is a search for the worst data. Plans' trials would take
+  # half the time: only the examples have them.
   foreach(suite device operations semantics golden arguments exact exhaustive extents)
     # Semantics and pipelines run on small groups: an idle work-item costs the simulator as much as a busy one.
     set(group 16)
