@@ -19,6 +19,7 @@ bool clbn_cpu_stays_direct(const cpu_call *call, cpu_step step) {
     const clbn_run *run = call->run;
     const bool plain = plan->activation == CLBN_IDENTITY;
     const bool kinks = !plan->mask && plan->activation != CLBN_SILU && plan->activation != CLBN_CUSTOM;
+    const bool adds_alike = !plan->residual || is_like_x(call, CLBN_RESIDUAL);
     if (call->tensors[CLBN_X].type >= (clbn_dtype)CLBN_CPU_DIRECT_TYPES || plan->real_type != CLBN_F32 ||
         !is_like_x(call, CLBN_X))
         return false;
@@ -26,13 +27,14 @@ bool clbn_cpu_stays_direct(const cpu_call *call, cpu_step step) {
     case STEP_MOMENTS:
         return true;
     case STEP_FORWARD:
-        return (plain || kinks) && is_like_x(call, CLBN_Y) && (!plan->residual || is_like_x(call, CLBN_RESIDUAL));
+        return (plain || kinks) && is_like_x(call, CLBN_Y) && adds_alike;
     case STEP_SUMS:
-        return (plain || (kinks && !plan->residual)) && call->sums_of_x && is_like_x(call, CLBN_DY);
+        return (plain || (kinks && adds_alike)) && call->sums_of_x && is_like_x(call, CLBN_DY);
     case STEP_BACKWARD:
-        return (plain || (kinks && !plan->residual)) && run->statistics == CLBN_OF_BATCH && is_like_x(call, CLBN_DY) &&
-               is_like_x(call, CLBN_DX) && clbn_has(run, CLBN_DX) && !clbn_has(run, CLBN_DRESIDUAL) &&
-               !(run->accumulate & CLBN_ACCUMULATE_DX);
+        return (plain || (kinks && adds_alike)) && run->statistics == CLBN_OF_BATCH && is_like_x(call, CLBN_DY) &&
+               is_like_x(call, CLBN_DX) && clbn_has(run, CLBN_DX) && !(run->accumulate & CLBN_ACCUMULATE_DX) &&
+               (!clbn_has(run, CLBN_DRESIDUAL) ||
+                (is_like_x(call, CLBN_DRESIDUAL) && !(run->accumulate & CLBN_ACCUMULATE_DRESIDUAL)));
     }
     return false;
 }
@@ -46,6 +48,17 @@ static char *place_of(const cpu_call *call, clbn_slot slot, const cpu_piece *pie
     const clbn_shape *s = &call->state->shape;
     const cpu_tensor *t = &call->tensors[slot];
     return t->data ? t->data + (piece->o * s->channels * s->inner + piece->j) * t->element_bytes : NULL;
+}
+
+/* Those of a step, from a piece on. */
+static clbn_cpu_arrays arrays_of(const cpu_call *call, cpu_step step, const cpu_piece *piece) {
+    return (clbn_cpu_arrays){
+        .x = place_of(call, CLBN_X, piece),
+        .residual = place_of(call, CLBN_RESIDUAL, piece),
+        .dy = place_of(call, CLBN_DY, piece),
+        .out = place_of(call, step == STEP_FORWARD ? CLBN_Y : CLBN_DX, piece),
+        .dresidual = place_of(call, CLBN_DRESIDUAL, piece),
+    };
 }
 
 /* ------------------------------------------------------------------------------------------------------------- planes */
@@ -89,11 +102,11 @@ void clbn_cpu_plane_reduce(const cpu_call *call, cpu_step step, size_t c, size_t
         const clbn_cpu_span span = {chunk.runs, call->state->shape.channels * call->state->shape.inner, chunk.length, 0, 0,
                                     false};
         const clbn_cpu_slopes k = slopes_of(call, c);
-        const char *x = place_of(call, CLBN_X, &chunk), *dy = place_of(call, CLBN_DY, &chunk);
+        const clbn_cpu_arrays at = arrays_of(call, step, &chunk);
         if (step == STEP_MOMENTS)
-            partial->moments = direct_of(call)->planes_moments(x, &span);
+            partial->moments = direct_of(call)->planes_moments(at.x, &span);
         else
-            partial->sums = direct_of(call)->planes_sums(x, dy, &span, &k, &call->state->activation);
+            partial->sums = direct_of(call)->planes_sums(&at, &span, &k, &call->state->activation);
         return;
     }
     const plane_blocks blocks = blocks_of(&chunk);
@@ -118,12 +131,11 @@ static void plane_directly(const cpu_call *call, cpu_step step, size_t c, const 
     const clbn_cpu_slopes k = slopes_of(call, c);
     const size_t next = call->ask_next && c + 1 < s->channels ? s->inner : 0;
     const clbn_cpu_span span = {piece->runs, stride, piece->length, next, 0, call->tensors[to].stream};
-    const char *x = place_of(call, CLBN_X, piece);
-    char *out = place_of(call, to, piece);
+    const clbn_cpu_arrays at = arrays_of(call, step, piece);
     if (step == STEP_FORWARD)
-        direct_of(call)->planes_forward(x, place_of(call, CLBN_RESIDUAL, piece), out, &span, &k, &call->state->activation);
+        direct_of(call)->planes_forward(&at, &span, &k, &call->state->activation);
     else
-        direct_of(call)->planes_gradient(x, place_of(call, CLBN_DY, piece), out, &span, &k, &call->state->activation);
+        direct_of(call)->planes_gradient(&at, &span, &k, &call->state->activation);
 }
 
 void clbn_cpu_plane_apply(const cpu_call *call, cpu_step step, size_t c, size_t k) {
@@ -200,13 +212,13 @@ void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_
     for (int i = 0; i < 4; i++) memset(sums[i], 0, pitch * sizeof *sums[i]);
     if (clbn_cpu_stays_direct(call, step)) {
         const clbn_cpu_span span = {tile.runs, call->state->width, tile.length, 0, 0, false};
-        const char *x = place_of(call, CLBN_X, &tile), *dy = place_of(call, CLBN_DY, &tile);
+        const clbn_cpu_arrays at = arrays_of(call, step, &tile);
         cpu_work work = {.call = call};
         clbn_cpu_block_constants(&work, tile.j);
         if (step == STEP_MOMENTS)
-            direct_of(call)->columns_moments(x, &span, sums[0], sums[2]);
+            direct_of(call)->columns_moments(at.x, &span, sums[0], sums[2]);
         else
-            direct_of(call)->columns_sums(x, dy, &span, &work.block, &call->state->activation, sums[0], sums[2]);
+            direct_of(call)->columns_sums(&at, &span, &work.block, &call->state->activation, sums[0], sums[2]);
         return;
     }
     for (size_t r = 0; r < tile.runs; r += rows) {
@@ -224,15 +236,13 @@ static void column_directly(const cpu_call *call, cpu_step step, const cpu_piece
     const bool wraps = call->state->wraps, stream = call->tensors[to].stream;
     const clbn_cpu_span rows = {tile->runs, width, tile->length, 0, 0, stream}, run = {1, values, values, 0, width, stream};
     const clbn_cpu_span span = wraps ? run : rows;
-    const char *x = place_of(call, CLBN_X, tile);
-    char *out = place_of(call, to, tile);
+    const clbn_cpu_arrays at = arrays_of(call, step, tile);
     cpu_work work = {.call = call};
     clbn_cpu_block_constants(&work, tile->j);
     if (step == STEP_FORWARD)
-        direct_of(call)->columns_forward(x, place_of(call, CLBN_RESIDUAL, tile), out, &span, &work.block,
-                                         &call->state->activation);
+        direct_of(call)->columns_forward(&at, &span, &work.block, &call->state->activation);
     else
-        direct_of(call)->columns_gradient(x, place_of(call, CLBN_DY, tile), out, &span, &work.block, &call->state->activation);
+        direct_of(call)->columns_gradient(&at, &span, &work.block, &call->state->activation);
 }
 
 void clbn_cpu_column_apply(const cpu_call *call, cpu_step step, size_t k, size_t t) {

@@ -57,24 +57,29 @@ typedef struct clbn_cpu_span {
     bool stream;
 } clbn_cpu_span;
 
-/* Dense arrays of one type; a is the identity, or an activation with kinks. Of a block only the constants matter here. */
+/* Dense arrays, each from its first value on; what a loop has no use for is not looked at, residual and dresidual may be NULL. */
+typedef struct clbn_cpu_arrays {
+    const void *x, *residual, *dy;
+    void *out, *dresidual; /* y or dx; g, where that is wanted */
+} clbn_cpu_arrays;
+
+/* Arrays of one type; a is the identity, or an activation with kinks. Of a block only the constants matter here. */
 typedef struct clbn_cpu_direct {
     clbn_cpu_moments (*planes_moments)(const void *x, const clbn_cpu_span *s);
     /* Into mean and m2 of each column, 0 before; like all arrays of columns they have room for a multiple of the lanes. */
     void (*columns_moments)(const void *x, const clbn_cpu_span *s, double *mean, double *m2);
-    /* residual: NULL, or added before the activation. */
-    void (*planes_forward)(const void *x, const void *residual, void *y, const clbn_cpu_span *s, const clbn_cpu_slopes *k,
+    void (*planes_forward)(const clbn_cpu_arrays *at, const clbn_cpu_span *s, const clbn_cpu_slopes *k,
                            const clbn_cpu_activation *a);
-    void (*columns_forward)(const void *x, const void *residual, void *y, const clbn_cpu_span *s, const clbn_cpu_block *b,
+    void (*columns_forward)(const clbn_cpu_arrays *at, const clbn_cpu_span *s, const clbn_cpu_block *b,
                             const clbn_cpu_activation *a);
     /* Sums of g and of g * (x - mean); those of columns are added to. */
-    clbn_cpu_sums (*planes_sums)(const void *x, const void *dy, const clbn_cpu_span *s, const clbn_cpu_slopes *k,
+    clbn_cpu_sums (*planes_sums)(const clbn_cpu_arrays *at, const clbn_cpu_span *s, const clbn_cpu_slopes *k,
                                  const clbn_cpu_activation *a);
-    void (*columns_sums)(const void *x, const void *dy, const clbn_cpu_span *s, const clbn_cpu_block *b,
-                         const clbn_cpu_activation *a, double *sum, double *product);
-    void (*planes_gradient)(const void *x, const void *dy, void *dx, const clbn_cpu_span *s, const clbn_cpu_slopes *k,
+    void (*columns_sums)(const clbn_cpu_arrays *at, const clbn_cpu_span *s, const clbn_cpu_block *b, const clbn_cpu_activation *a,
+                         double *sum, double *product);
+    void (*planes_gradient)(const clbn_cpu_arrays *at, const clbn_cpu_span *s, const clbn_cpu_slopes *k,
                             const clbn_cpu_activation *a);
-    void (*columns_gradient)(const void *x, const void *dy, void *dx, const clbn_cpu_span *s, const clbn_cpu_block *b,
+    void (*columns_gradient)(const clbn_cpu_arrays *at, const clbn_cpu_span *s, const clbn_cpu_block *b,
                              const clbn_cpu_activation *a);
 } clbn_cpu_direct;
 
