@@ -19,7 +19,7 @@ add_library(clbn
   src/trial_problem.c src/trial.c
   src/cpu/cpu.c src/cpu/schedule.c src/cpu/chunk.c src/cpu/block.c src/cpu/channel.c src/cpu/parts.c
   src/cpu/tensor.c src/cpu/cut.c src/cpu/loops_portable.c src/cpu/loops_avx2.c src/cpu/loops_avx512.c
-  src/opencl/list.c src/opencl/device.c src/opencl/policy.c src/opencl/preference.c src/opencl/program.c
+  src/opencl/list.c src/opencl/device.c src/opencl/policy.c src/opencl/cut.c src/opencl/preference.c src/opencl/program.c
   src/opencl/cache.c src/opencl/launch.c src/opencl/chains.c src/opencl/transfer.c src/opencl/check.c src/opencl/run.c
   ${PROJECT_BINARY_DIR}/kernels.c)
 add_library(clbn::clbn ALIAS clbn)

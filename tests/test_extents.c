@@ -16,9 +16,10 @@ static const size_t extents[] = {3,     5,     7,     9,     15,    17,    31,  
 /* Where the extent stands, 0, and what stands beside it; a large one, and any on a device, stands in each dimension once. */
 static const size_t places[][3] = {{0, 2, 1}, {1, 0, 1}, {1, 2, 0}, {0, 1, 3}, {2, 0, 1}, {1, 0, 2}, {2, 1, 0}};
 /* Two of them large, or one beside two that are not 1; past 2^21 values a channel; planes whose last pieces would be empty where a
- * device's work-items are given 2048 values. */
-static const size_t shapes[][3] = {{70001, 5, 1}, {5, 70001, 1}, {2, 3, 70001},   {70001, 1, 3},
-                                   {65537, 3, 2}, {331, 3, 331}, {2097169, 1, 1}, {3, 1, 698709}};
+ * device's work-items are given 2048 values; more than llvmpipe's may take in one launch, by each kind of it. */
+static const size_t shapes[][3] = {{70001, 5, 1},   {5, 70001, 1},   {2, 3, 70001},   {70001, 1, 3},
+                                   {65537, 3, 2},   {331, 3, 331},   {2097169, 1, 1}, {3, 1, 698709},
+                                   {131071, 17, 1}, {8400001, 1, 1}, {300001, 1, 1}};
 enum { EXTENTS = sizeof extents / sizeof *extents, PLACES = sizeof places / sizeof *places, LARGE = 40000, ONCE = 3 };
 
 static const char *variants[MOST_NAMES];

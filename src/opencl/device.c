@@ -102,6 +102,7 @@ static void read_facts(clbn_opencl *cl, clbn_device_kind kind) {
     for (int i = 0; i < 2; i++) cl->max_items[i] = clbn_max(cl->max_items[i], 1);
     cl->shares_memory = unified != CL_FALSE;
     cl->whole_vectors = kind == CLBN_DEVICE_CPU && native >= 4;
+    cl->counts_turns = kind == CLBN_DEVICE_CPU && !cl->whole_vectors;
     cl->compute_units = units ? units : 1;
     cl->max_group = group ? group : 1;
     cl->local_bytes = (size_t)local;

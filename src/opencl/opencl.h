@@ -33,6 +33,7 @@ typedef struct clbn_opencl {
     cl_command_queue queue; /* in order, for host calls without one */
     bool shares_memory;     /* with the host: host arrays are used in place */
     bool whole_vectors;     /* a work-item is a CPU thread with vector registers: let it walk whole vectors */
+    bool counts_turns;      /* a work-item is a lane of a CPU's vectors, and may be ended for turning in loops too often */
     size_t compute_units, max_group, max_items[2], local_bytes, cache_bytes;
     size_t source_bytes; /* of the kernels, and the sum of all that every file in a cache_dir depends on */
     uint64_t source_sum;
@@ -103,6 +104,16 @@ typedef struct clbn_cl_plan {
     cl_command_queue last_queue;
     cl_event last_event;
 } clbn_cl_plan;
+
+/* cut.c. Work-items of a group at most; a kernel may take fewer. */
+size_t clbn_cl_group(const clbn_opencl *cl);
+/* Columns that a work-item of a CPU device takes at most, where they stay in the caches; and a group's work-items along a row of columns. */
+size_t clbn_cl_near_columns(const clbn_tile *tile);
+enum { CLBN_CL_COLUMN_LANES = 8 }; /* 128 bytes */
+/* Fills what of state follows from shape, variant, tile and group. */
+void clbn_cl_cut(const clbn_plan *plan, clbn_cl_plan *state, size_t group);
+/* May each work-item be given what a cut gives it? Cuts state for that. */
+bool clbn_cl_may_take(const clbn_plan *plan, clbn_cl_plan *state);
 
 /* The device's program for a plan's kinds, compiled when first asked for. */
 clbn_status clbn_cl_program(const clbn_plan *plan, const clbn_tile *tile, clbn_program **program);

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Policy: from three numbers and a device to a variant and to how its work is cut. All cuts depend on the shape, the
- * variant and the device alone, so that the bits do too (those of a trial aside, which are finer).
+ * Policy: from three numbers and a device to a variant. cut.c cuts its work.
  */
 #include "opencl/opencl.h"
-
-#include "flags.cl"
 
 #include <string.h>
 
@@ -31,37 +28,15 @@ static clbn_tile tile_of(const clbn_plan *plan, bool alone) {
 }
 
 enum {
-    GROUP = 256,             /* work-items of a group, where the device can */
-    COLUMN_LANES = 8,        /* of which this many lie along a row of columns: 128 bytes */
     SMALL = 65536,           /* elements that one launch of work-groups should do */
     TWO_LAUNCHES = 131072,   /* elements that a CPU device's unit does in the time of two launches: of 20 to 40 us each on PoCL */
-    TRIAL = 1000,            /* elements that a trial, which must be small, gives a work-group */
-    LEAST_ALONE = 16384,     /* elements worth a work-item of a CPU device */
-    LEAST_GROUP = 8192,      /* elements worth a work-group */
-    ALONE_APPLY = 65536,     /* elements of y worth a work-item of a CPU device */
-    FOREIGN_ALONE = 2048,    /* see most_alone */
-    LONG_PLANE = 1024,       /* values of a plane worth finding its channel's constants for */
-    MOST_CHUNKS = 1024,      /* partial moments of a channel, which one finalize merges */
     SHORT_PLANE = 16,        /* planes below this are summed as columns, given so many rows */
     WIDEST_CHANNEL = 64,     /* columns that may make a channel */
-    MOST_GROUPS = 65535,     /* along a dimension of a launch */
     ALONE_CACHE = 512 << 10, /* bytes that stay in a core's cache, half of it */
     GROUP_CACHE = 128 << 10  /* bytes a work-group may hope to find again */
 };
 
-static size_t power_of_two_from(size_t n) {
-    size_t power = 1;
-    while (power < n) power *= 2;
-    return power;
-}
-
 /* ------------------------------------------------------------------------------------------------------------ choosing */
-
-/* What a work-item that works alone may be given. A CPU's: anything. Elsewhere little: GPUs have watchdogs, and llvmpipe ends a
- * work-item, silently, when its loops have turned 65535 times. */
-static size_t most_alone(const clbn_opencl *cl) {
-    return cl->whole_vectors ? SIZE_MAX / MOST_CHUNKS : FOREIGN_ALONE;
-}
 
 /* Where the values behind the channel axis continue those before it in every tensor, and channels are what lies side by side (an
  * NHWC batch seen as NCHW through its strides), they are rows of columns. */
@@ -87,58 +62,6 @@ static bool are_columns(const clbn_cl_plan *state) {
     return true;
 }
 
-static bool can(const clbn_variant *v, const clbn_cl_plan *state, const clbn_opencl *cl) {
-    const clbn_shape *s = &state->shape;
-    const bool counts_fit = s->count < (size_t)1 << 31;
-    if (s->count / MOST_CHUNKS >= (size_t)1 << 31) return false; /* kernels count a chunk's values in 32 bits */
-    if (v->alone && s->count > most_alone(cl) * (v->fused ? 1 : MOST_CHUNKS)) return false;
-    if (v->columns && !are_columns(state)) return false;
-    if (v->columns && v->fused) return s->inner == 1 && counts_fit;
-    if (v->columns) return s->inner <= WIDEST_CHANNEL;
-    return !v->fused || counts_fit;
-}
-
-/* A CPU device's units that take so many slices in turn are done when the last is, some later than others, and columns read twice
- * what no core's cache holds; launches of chunks are shared evenly, but are two more. In elements that a unit does meanwhile. */
-static bool spares_launches(const clbn_opencl *cl, const clbn_shape *s, size_t slices, bool stays) {
-    const double turns = (double)clbn_ceil_div(slices, cl->compute_units);
-    const double fused = (double)s->elements * (turns + 0.125) / (double)slices * (stays ? 1 : 1.25);
-    return fused <= (double)s->elements / (double)cl->compute_units + TWO_LAUNCHES;
-}
-
-/* Columns that a work-item of a CPU device takes at most, where they stay in the caches; else twice as many, which memory is
- * faster at. */
-static size_t near_columns(const clbn_tile *tile) {
-    return tile->vec * tile->vectors / 2;
-}
-
-/* One launch that takes whole slices: where there are enough of them to go round, and each, read twice, stays in a cache (a CPU
- * device's planes need not: their second read costs the same in a launch of its own); or where launches cost more. */
-static bool suits_fused(const clbn_variant *v, const clbn_plan *plan, const clbn_cl_plan *state, const clbn_opencl *cl) {
-    const clbn_shape *s = &state->shape;
-    const clbn_tile whole = tile_of(plan, v->alone);
-    const size_t tile = !v->columns ? 1 : v->alone ? near_columns(&whole) : whole.vec * COLUMN_LANES;
-    const size_t slice_bytes = s->count * tile * clbn_dtype_bytes(plan->x_type);
-    const bool stays = v->alone ? !v->columns || slice_bytes <= ALONE_CACHE : slice_bytes <= GROUP_CACHE;
-    if (s->elements == 0) return false;
-    if (s->channels / tile >= 4 * cl->compute_units) return stays || s->elements <= SMALL;
-    return v->alone ? spares_launches(cl, s, clbn_ceil_div(s->channels, tile), stays) : s->elements <= SMALL;
-}
-
-static bool suits(const clbn_variant *v, const clbn_plan *plan, const clbn_cl_plan *state, const clbn_opencl *cl) {
-    const clbn_shape *s = &state->shape;
-    const bool columns = are_columns(state) && (s->inner == 1 || (s->inner < SHORT_PLANE && s->outer >= SHORT_PLANE));
-    return v->alone == cl->whole_vectors && v->columns == columns && can(v, state, cl) &&
-           (!v->fused || suits_fused(v, plan, state, cl));
-}
-
-static const clbn_variant *named(const char *name) {
-    for (size_t i = 0; i < VARIANTS; i++) {
-        if (strcmp(variants[i].name, name) == 0) return &variants[i];
-    }
-    return NULL;
-}
-
 /* Is there a run whose values are not adjacent? Columns are one run, channels and all. */
 static bool is_strided(const clbn_cl_plan *state) {
     const clbn_shape *s = &state->shape;
@@ -160,6 +83,52 @@ static void take(const clbn_variant *v, const clbn_plan *plan, clbn_cl_plan *sta
     state->columns = v->columns ? state->shape.inner : 1;
 }
 
+static bool can(const clbn_variant *v, const clbn_plan *plan, const clbn_cl_plan *state) {
+    const clbn_shape *s = &state->shape;
+    const bool counts_fit = s->count < (size_t)1 << 31;
+    clbn_cl_plan taken = *state;
+    if (v->columns && !are_columns(state)) return false;
+    if (v->columns && v->fused ? s->inner != 1 : v->columns && s->inner > WIDEST_CHANNEL) return false;
+    if (v->fused && !counts_fit) return false;
+    take(v, plan, &taken);
+    return clbn_cl_may_take(plan, &taken);
+}
+
+/* A CPU device's units that take so many slices in turn are done when the last is, some later than others, and columns read twice
+ * what no core's cache holds; launches of chunks are shared evenly, but are two more. In elements that a unit does meanwhile. */
+static bool spares_launches(const clbn_opencl *cl, const clbn_shape *s, size_t slices, bool stays) {
+    const double turns = (double)clbn_ceil_div(slices, cl->compute_units);
+    const double fused = (double)s->elements * (turns + 0.125) / (double)slices * (stays ? 1 : 1.25);
+    return fused <= (double)s->elements / (double)cl->compute_units + TWO_LAUNCHES;
+}
+
+/* One launch that takes whole slices: where there are enough of them to go round, and each, read twice, stays in a cache (a CPU
+ * device's planes need not: their second read costs the same in a launch of its own); or where launches cost more. */
+static bool suits_fused(const clbn_variant *v, const clbn_plan *plan, const clbn_cl_plan *state, const clbn_opencl *cl) {
+    const clbn_shape *s = &state->shape;
+    const clbn_tile whole = tile_of(plan, v->alone);
+    const size_t tile = !v->columns ? 1 : v->alone ? clbn_cl_near_columns(&whole) : whole.vec * CLBN_CL_COLUMN_LANES;
+    const size_t slice_bytes = s->count * tile * clbn_dtype_bytes(plan->x_type);
+    const bool stays = v->alone ? !v->columns || slice_bytes <= ALONE_CACHE : slice_bytes <= GROUP_CACHE;
+    if (s->elements == 0) return false;
+    if (s->channels / tile >= 4 * cl->compute_units) return stays || s->elements <= SMALL;
+    return v->alone ? spares_launches(cl, s, clbn_ceil_div(s->channels, tile), stays) : s->elements <= SMALL;
+}
+
+static bool suits(const clbn_variant *v, const clbn_plan *plan, const clbn_cl_plan *state, const clbn_opencl *cl) {
+    const clbn_shape *s = &state->shape;
+    const bool columns = are_columns(state) && (s->inner == 1 || (s->inner < SHORT_PLANE && s->outer >= SHORT_PLANE));
+    return v->alone == cl->whole_vectors && v->columns == columns && can(v, plan, state) &&
+           (!v->fused || suits_fused(v, plan, state, cl));
+}
+
+static const clbn_variant *named(const char *name) {
+    for (size_t i = 0; i < VARIANTS; i++) {
+        if (strcmp(variants[i].name, name) == 0) return &variants[i];
+    }
+    return NULL;
+}
+
 static unsigned bit_of(const clbn_variant *v) {
     return 1u << (v - variants);
 }
@@ -170,128 +139,12 @@ static bool choose(const clbn_plan *plan, clbn_cl_plan *state, const clbn_opencl
         for (size_t i = 0; i < VARIANTS; i++) {
             const clbn_variant *v = &variants[i];
             if (pass == 1 && v->alone != cl->whole_vectors) continue;
-            if (!(pass == 0 ? suits(v, plan, state, cl) : can(v, state, cl))) continue;
+            if (!(pass == 0 ? suits(v, plan, state, cl) : can(v, plan, state))) continue;
             take(v, plan, state);
             if ((clbn_cl_wrong_variants(plan, &state->tile) & bit_of(v)) == 0) return true;
         }
     }
     return false;
-}
-
-/* ------------------------------------------------------------------------------------------------------------- cutting */
-
-/* Elements a work-group should take: enough for each of several a compute unit. */
-static size_t share(const clbn_plan *plan, const clbn_shape *s, bool alone) {
-    const clbn_opencl *cl = plan->device->state;
-    const size_t even = s->elements / (16 * cl->compute_units);
-    if (plan->is_trial) return TRIAL;
-    return alone ? clbn_min(clbn_max(LEAST_ALONE, even), most_alone(cl)) : clbn_max(LEAST_GROUP, even);
-}
-
-static clbn_cut cut_planes(const clbn_plan *plan, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
-    const clbn_shape *s = &state->shape;
-    const size_t target = share(plan, s, state->tile.alone), vec = state->tile.vec;
-    clbn_cut cut = {1, 1, 1, s->outer, 1, s->inner, 1, clbn_min(s->channels, MOST_GROUPS)};
-    if (!state->tile.alone) {
-        cut.lx = clbn_min(power_of_two_from(clbn_ceil_div(s->inner, vec)), clbn_min(group, cl->max_items[0]));
-        cut.ly = clbn_min(group / cut.lx, cl->max_items[1]);
-    }
-    if (s->inner > target) {
-        const size_t most = clbn_max(MOST_CHUNKS / s->outer, 1);
-        cut.pieces = clbn_min(clbn_ceil_div(s->inner, target), most);
-        cut.length_each = clbn_round_up(clbn_ceil_div(s->inner, cut.pieces), 64);
-        cut.pieces = clbn_ceil_div(s->inner, cut.length_each);
-    }
-    cut.rows_each = clbn_max(clbn_max(target / (cut.length_each ? cut.length_each : 1), 1), clbn_ceil_div(s->outer, MOST_CHUNKS));
-    cut.chunks = clbn_ceil_div(s->outer, cut.rows_each) * cut.pieces;
-    cut.groups_x = clbn_min(cut.chunks, MOST_GROUPS);
-    return cut;
-}
-
-/* Columns of so wide a row that a work-item takes: all take the same. */
-static size_t columns_each(const clbn_cl_plan *state, size_t width) {
-    const clbn_tile *tile = &state->tile;
-    if (!tile->alone) return tile->vec * tile->vectors;
-    const size_t most = near_columns(tile) * (state->past_caches ? 2 : 1);
-    return clbn_round_up(clbn_ceil_div(width, clbn_ceil_div(width, most)), tile->vec);
-}
-
-static clbn_cut cut_columns(const clbn_plan *plan, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
-    const clbn_shape *s = &state->shape;
-    const size_t vec = state->tile.vec, width = s->channels * s->inner;
-    clbn_cut cut = {1, 1, 1, s->outer, 1, columns_each(state, width), 1, 1};
-    if (!state->tile.alone) {
-        const size_t each = PARTS * clbn_dtype_bytes(plan->real_type) * vec;
-        const size_t room = cl->local_bytes / 4 * 3 / each; /* work-items whose columns fit, with memory to spare */
-        cut.lx =
-            clbn_min(clbn_min(power_of_two_from(clbn_ceil_div(width, vec)), COLUMN_LANES), clbn_min(group, cl->max_items[0]));
-        cut.ly = clbn_min(clbn_max(clbn_min(group, room) / cut.lx, 1), cl->max_items[1]);
-    }
-    const size_t tile = cut.lx * cut.length_each, target = share(plan, s, state->tile.alone);
-    cut.rows_each = clbn_max(clbn_max(target / clbn_min(width, tile), 1), clbn_ceil_div(s->outer, MOST_CHUNKS));
-    cut.chunks = clbn_ceil_div(s->outer, cut.rows_each);
-    cut.groups_x = clbn_min(clbn_ceil_div(width, tile), MOST_GROUPS);
-    cut.groups_y = clbn_min(cut.chunks, MOST_GROUPS);
-    return cut;
-}
-
-/* Apply merges nothing, so it takes planes in memory's order: a row of several channels a group, where a plane is long enough to
- * pay for its channel's constants. */
-static clbn_cut cut_apply(const clbn_shape *s, const clbn_opencl *cl, const clbn_cl_plan *state) {
-    clbn_cut cut = state->work;
-    if (state->variant->columns) return cut;
-    if (cut.pieces == 1 && s->inner >= LONG_PLANE) {
-        cut.rows_each = 1;
-        cut.chunks = s->outer;
-    }
-    const size_t target = state->tile.alone ? clbn_min(ALONE_APPLY, most_alone(cl)) : LEAST_GROUP;
-    const size_t each = clbn_max(target / (cut.rows_each * cut.length_each), 1);
-    cut.groups_x = clbn_min(clbn_ceil_div(s->channels, each), MOST_GROUPS);
-    cut.groups_y = clbn_min(cut.chunks, MOST_GROUPS);
-    return cut;
-}
-
-/* A fused kernel takes all rows in one go. */
-static clbn_cut fuse(clbn_cut cut, bool columns) {
-    *(columns ? &cut.groups_y : &cut.groups_x) = 1;
-    return cut;
-}
-
-static clbn_cut cut_finalize(const clbn_shape *s, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
-    const size_t entries = state->work.chunks * state->columns;
-    clbn_cut cut = {1, 1, 0, 0, 0, 0, 1, 1};
-    if (!state->tile.alone) {
-        cut.lx = clbn_min(power_of_two_from(s->channels), clbn_min(clbn_min(group, 32), cl->max_items[0]));
-        cut.ly = clbn_min(power_of_two_from(entries), clbn_min(group / cut.lx, cl->max_items[1]));
-    }
-    cut.groups_x = clbn_min(clbn_ceil_div(s->channels, cut.lx), MOST_GROUPS);
-    return cut;
-}
-
-/* What touches no batch: a work-item a channel. */
-static clbn_cut cut_by_channel(const clbn_shape *s, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
-    clbn_cut cut = {1, 1, 0, 0, 0, 0, 1, 1};
-    if (!state->tile.alone) cut.lx = clbn_min(power_of_two_from(s->channels), clbn_min(clbn_min(group, 64), cl->max_items[0]));
-    const size_t most = state->tile.alone ? 4 * cl->compute_units : MOST_GROUPS;
-    cut.groups_x = clbn_min(clbn_ceil_div(s->channels, cut.lx), most);
-    return cut;
-}
-
-static void cut_all(const clbn_plan *plan, const clbn_opencl *cl, clbn_cl_plan *state, size_t group) {
-    const clbn_shape *s = &state->shape;
-    const size_t largest = clbn_max(clbn_dtype_bytes(plan->x_type), clbn_dtype_bytes(plan->y_type));
-    const double bytes = 2 * (double)s->elements * (double)largest, cache = (double)(cl->cache_bytes ? cl->cache_bytes : 1 << 24);
-    state->past_caches = state->tile.alone && bytes > 0.75 * cache;
-    if (s->elements != 0) {
-        state->work = state->variant->columns ? cut_columns(plan, cl, state, group) : cut_planes(plan, cl, state, group);
-        state->apply = cut_apply(s, cl, state);
-        state->fused = fuse(state->work, state->variant->columns);
-    }
-    state->finalize = cut_finalize(s, cl, state, group);
-    state->by_channel = cut_by_channel(s, cl, state, group);
-    state->mask_run = clbn_ceil_div(state->variant->columns ? s->channels * s->inner : s->inner, 8);
-    state->constants_count = CONSTANTS * s->channels;
-    state->parts_count = PARTS * state->work.chunks * s->channels * state->columns;
 }
 
 /* What is known of the plan's work before there is a variant. */
@@ -304,8 +157,12 @@ static void lay_out(const clbn_plan *plan, clbn_cl_plan *state) {
 
 static clbn_status check_can(const clbn_plan *plan, const clbn_cl_plan *state, const clbn_variant *v) {
     const clbn_shape *s = &state->shape;
-    CHECK(can(v, state, plan->device->state), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu%s",
-          v->name, s->outer, s->channels, s->inner, are_columns(state) ? "" : " with these strides");
+    const clbn_opencl *cl = plan->device->state;
+    const char *const why = v->columns && !are_columns(state) ? " with these strides"
+                            : cl->counts_turns ? ", or not within the loops that this device's driver lets a work-item turn in"
+                                               : "";
+    CHECK(can(v, plan, state), plan->device, CLBN_ERROR_UNSUPPORTED, "variant %s cannot do %zu x %zu x %zu%s", v->name, s->outer,
+          s->channels, s->inner, why);
     return CLBN_SUCCESS;
 }
 
@@ -318,11 +175,11 @@ static clbn_status check_named(const clbn_plan *plan, const clbn_cl_plan *state,
 
 /* Compiles, and cuts. */
 static clbn_status prepare(const clbn_plan *plan, clbn_cl_plan *state) {
-    size_t group = GROUP;
+    size_t group = clbn_cl_group(plan->device->state);
     if (state->shape.channels == 0) return CLBN_SUCCESS;
     TRY(clbn_cl_program(plan, &state->tile, &state->program));
     TRY(clbn_cl_program_group(plan, state, &group));
-    cut_all(plan, plan->device->state, state, group);
+    clbn_cl_cut(plan, state, group);
     return CLBN_SUCCESS;
 }
 
@@ -330,7 +187,7 @@ static clbn_status prepare(const clbn_plan *plan, clbn_cl_plan *state) {
 static bool take_preferred(const clbn_plan *plan, clbn_cl_plan *state) {
     const char *name = clbn_cl_preference(plan, state);
     const clbn_variant *v = name ? named(name) : NULL;
-    if (v == NULL || !can(v, state, plan->device->state)) return false;
+    if (v == NULL || !can(v, plan, state)) return false;
     take(v, plan, state);
     if (clbn_cl_wrong_variants(plan, &state->tile) & bit_of(v)) return false;
     clbn_plan hushed = *plan;
