@@ -15,7 +15,7 @@
 
 const char *test_device_name(void);
 size_t test_element_limit(void);
-/* As many floats as the tested device says that its caches hold, between 2^18 and 2^26. */
+/* As many floats as the tested device says that its caches hold, between 2^18 and 2^26; for the CPU path a guess. */
 size_t test_cache_values(void);
 int test_is_short(void);
 

@@ -97,6 +97,37 @@ START_TEST(rows_beyond_the_caches_are_ordinary) {
 }
 END_TEST
 
+/* Past the caches only whole lines may be written, and dresidual's lie elsewhere than dx's: the bits must be those of arrays that begin
+ * alike. On planes and on columns, whose ends fill no vector. */
+START_TEST(gradients_beyond_the_caches_may_begin_anywhere) {
+    const size_t values = test_cache_values() / 2, rows = values / 1003 | 1;
+    const size_t shapes_of_it[][3] = {{3, 1, values / 3 | 1}, {rows, 1003, 1}}, *const s = shapes_of_it[_i],
+                 n = s[0] * s[1] * s[2];
+    const size_t begin = n / 32 * 32 + 32; /* of dresidual behind dx */
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    if (n > test_element_limit()) return;
+    config.rank = 3, config.dims = s, config.activation = CLBN_RELU, config.residual = 1;
+    clbn_plan *plan = plan_of(tested(), &config);
+    float *room[2], *const from = malloc(3 * n * sizeof *from);
+    ck_assert_ptr_nonnull(from);
+    for (size_t i = 0; i < 3 * n; i++) from[i] = (float)(int32_t)((uint32_t)i * 2654435761u);
+    for (size_t apart = 0; apart < 2; apart++) {
+        ck_assert_ptr_nonnull(room[apart] = calloc(2 * n + 64, sizeof *from));
+        const clbn_backward_args args = {.x = clbn_host(from),
+                                         .residual = clbn_host(from + n),
+                                         .dy = clbn_host(from + 2 * n),
+                                         .dx = clbn_host(room[apart]),
+                                         .dresidual = clbn_host(room[apart] + begin + apart)};
+        ck_clbn(clbn_backward_training(plan, tested_queue(), &args, 0, NULL, NULL));
+    }
+    ck_assert_mem_eq(room[0], room[1], n * sizeof *from);
+    ck_assert_mem_eq(room[0] + begin, room[1] + begin + 1, n * sizeof *from);
+    for (int k = 0; k < 2; k++) free(room[k]);
+    free(from);
+    clbn_plan_destroy(plan);
+}
+END_TEST
+
 /* A launch has 65535 groups at most along a dimension: then the first goes on to a second channel, by the same local memory. Under
  * Oclgrind this takes minutes; scripts/mutants takes them. */
 START_TEST(a_group_may_take_a_second_channel) {
@@ -138,6 +169,7 @@ static void add(Suite *suite) {
     tcase_add_unchecked_fixture(past, open_names, close_names);
     tcase_add_loop_test(past, extents_past_65535_are_ordinary, 0, (int)(sizeof shapes / sizeof *shapes));
     tcase_add_loop_test(past, rows_beyond_the_caches_are_ordinary, 0, 3);
+    tcase_add_loop_test(past, gradients_beyond_the_caches_may_begin_anywhere, 0, 2);
     TCase *groups = add_tests(suite, "groups");
     tcase_add_unchecked_fixture(groups, open_names, close_names);
     tcase_add_test(groups, a_group_may_take_a_second_channel);
