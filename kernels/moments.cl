@@ -16,10 +16,12 @@ typedef struct {
     vec hi, lo, m2, m2_lo;
 } lanes;
 
-/* Does a block of count values a lane, with sum e and sum of squares q of deviations from the lane's mean, lie far from it in some
- * lane? It adds q - e * e / (before + count) to M2: far is where more than a sixth of q, and so of its roundings, would cancel. */
-bool lies_far(const uint before, const uint count, const vec e, const vec q) {
-    return any(isgreater(e * e * ((real)6 / (real)(before + count)), q));
+/* How far from the pivot the mean of a block of count values a lane is, with sum e and sum of squares q of deviations from it: of the
+ * first, and of one that lies far; of lanes where it does not, 0. It adds q - e * e / (before + count) to M2: far is where more than a
+ * sixth of q, and so of its roundings, would cancel. No lane knows of another, as columns are channels. */
+vec far_off(const uint before, const uint count, const vec e, const vec q) {
+    const vec off = e / (real)count;
+    return before == 0 ? off : select((vec)0, off, isgreater(e * e * ((real)6 / (real)(before + count)), q));
 }
 
 /* Takes a block of count values a lane, with sum e and sum of squares q of deviations from pivot, into s, which has before. */
@@ -179,8 +181,9 @@ void plane_share(const __global x_store *x, const ulong unit, const ulong rows, 
             vec e, q, pivot = n == 0 ? LOAD_X_VEC(p, unit) : s.hi;
             for (uint turn = 0;; turn++) {
                 plane_sums(p, unit, now, step, these, pivot, &e, &q);
-                if (turn == 1 || (n != 0 && !lies_far(n, count, e, q))) break;
-                pivot += e / (real)count;
+                const vec off = far_off(n, count, e, q);
+                if (turn == 1 || !any(off != (vec)0)) break;
+                pivot += off;
             }
             take_block(&s, n, count, pivot, e, q);
             n += count;
@@ -283,26 +286,27 @@ void take_rows(column_lanes *s, const uint j, const __global x_store *x, const u
                const uint valid, const uint before, ahead *next) {
     lanes state = {LOAD_OWN(s->hi + j), LOAD_OWN(s->lo + j), LOAD_OWN(s->m2 + j), LOAD_OWN(s->m2_lo + j)};
     vec e, q, pivot = state.hi;
-#define SUM_ROWS(LOADED)                                                        \
-    const __global x_store *p = x;                                              \
-    if (before == 0) pivot = LOADED;                                            \
-    for (uint turn = 0;; turn++) {                                              \
-        p = x;                                                                  \
-        e = q = 0;                                                              \
-        for (uint r = 0; r < rows;) {                                           \
-            const uint end = min(rows, r + CHAINED);                            \
-            vec chain_e = 0, chain_q = 0;                                       \
-            for (; r < end; r++, p += step) {                                   \
-                if (turn == 0) ask(next);                                       \
-                const vec d = LOADED - pivot;                                   \
-                chain_e += d;                                                   \
-                chain_q += d * d;                                               \
-            }                                                                   \
-            e += chain_e;                                                       \
-            q += chain_q;                                                       \
-        }                                                                       \
-        if (turn == 1 || (before != 0 && !lies_far(before, rows, e, q))) break; \
-        pivot += e / (real)rows;                                                \
+#define SUM_ROWS(LOADED)                             \
+    const __global x_store *p = x;                   \
+    if (before == 0) pivot = LOADED;                 \
+    for (uint turn = 0;; turn++) {                   \
+        p = x;                                       \
+        e = q = 0;                                   \
+        for (uint r = 0; r < rows;) {                \
+            const uint end = min(rows, r + CHAINED); \
+            vec chain_e = 0, chain_q = 0;            \
+            for (; r < end; r++, p += step) {        \
+                if (turn == 0) ask(next);            \
+                const vec d = LOADED - pivot;        \
+                chain_e += d;                        \
+                chain_q += d * d;                    \
+            }                                        \
+            e += chain_e;                            \
+            q += chain_q;                            \
+        }                                            \
+        const vec off = far_off(before, rows, e, q); \
+        if (turn == 1 || !any(off != (vec)0)) break; \
+        pivot += off;                                \
     }
     if (valid >= VEC) {
         SUM_ROWS(LOAD_X_VEC(p, unit))

@@ -398,6 +398,70 @@ START_TEST(rows_of_any_tensor_may_stand_apart) {
 }
 END_TEST
 
+/* One channel's numbers from a run of 64 x 48 values, in which each fifth channel is ordinary, a step, or has a NaN or an Inf. */
+typedef enum odd_one { ORDINARY, STEP, WITH_NAN, WITH_INF, ODD_ONES } odd_one;
+enum { LONE_ROWS = 64, LONE_WIDTH = 48 };
+typedef struct lone {
+    float mean[LONE_WIDTH], var[LONE_WIDTH], dgamma[LONE_WIDTH], dbeta[LONE_WIDTH], y[LONE_ROWS * LONE_WIDTH],
+        dx[LONE_ROWS * LONE_WIDTH];
+} lone;
+
+static void train_beside(const clbn_plan *plan, const batch *b, odd_one odd, lone *out) {
+    float *const x = malloc(b->count * sizeof *x);
+    ck_assert_ptr_nonnull(x);
+    for (size_t i = 0; i < b->count; i++) {
+        const size_t row = i / LONE_WIDTH;
+        const float others[] = {b->x[i], row < LONE_ROWS / 2 ? 5.0f : b->x[i], row == 40 ? NAN : b->x[i],
+                                row == 40 ? INFINITY : b->x[i]};
+        x[i] = i % LONE_WIDTH % 5 ? b->x[i] : others[odd];
+    }
+    ck_clbn(clbn_forward_training(
+        plan, NULL,
+        &(clbn_forward_args){
+            .x = clbn_host(x), .y = clbn_host(out->y), .saved_mean = clbn_host(out->mean), .saved_var = clbn_host(out->var)},
+        0, NULL, NULL));
+    ck_clbn(clbn_backward_training(plan, NULL,
+                                   &(clbn_backward_args){.dy = clbn_host(b->x),
+                                                         .x = clbn_host(x),
+                                                         .dx = clbn_host(out->dx),
+                                                         .dgamma = clbn_host(out->dgamma),
+                                                         .dbeta = clbn_host(out->dbeta)},
+                                   0, NULL, NULL));
+    free(x);
+}
+
+/* To the bit: a vector's lanes are channels, where these lie side by side. */
+START_TEST(a_channel_does_not_notice_its_neighbours) {
+    const char *names[MOST_NAMES];
+    const size_t count = variant_names(names);
+    const test_case of = case_of(LONE_ROWS, LONE_WIDTH, 1, MEAN_1E2);
+    static lone alike, now;
+    batch b;
+    batch_make(&b, &of, 0);
+    for (size_t k = 0; k < count; k++) {
+        clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+        clbn_plan *plan = NULL;
+        config.rank = 3, config.dims = of.dims, config.variant = names[k];
+        const clbn_status status = clbn_plan_create(tested(), &config, &plan);
+        if (names[k] && status == CLBN_ERROR_UNSUPPORTED) continue;
+        ck_clbn(status);
+        train_beside(plan, &b, ORDINARY, &alike);
+        for (odd_one odd = STEP; odd < ODD_ONES; odd++) {
+            train_beside(plan, &b, odd, &now);
+            for (size_t i = 0; i < b.count; i++) {
+                const size_t c = i % LONE_WIDTH;
+                if (c % 5 == 0) continue;
+                ck_assert_msg(now.mean[c] == alike.mean[c] && now.var[c] == alike.var[c] && now.dgamma[c] == alike.dgamma[c] &&
+                                  now.dbeta[c] == alike.dbeta[c] && now.y[i] == alike.y[i] && now.dx[i] == alike.dx[i],
+                              "by %s: channel %zu noticed its neighbours' %d", names[k] ? names[k] : "choice", c, (int)odd);
+            }
+        }
+        clbn_plan_destroy(plan);
+    }
+    batch_free(&b);
+}
+END_TEST
+
 void add_edges(TCase *tests) {
     tcase_add_test(tests, training_of_a_constant_channel_gives_beta_exactly);
     tcase_add_test(tests, a_double_of_any_size_is_its_own_mean);
@@ -411,4 +475,5 @@ void add_edges(TCase *tests) {
     tcase_add_test(tests, channels_last_images_may_stand_apart);
     tcase_add_test(tests, a_residual_may_lie_apart);
     tcase_add_test(tests, rows_of_any_tensor_may_stand_apart);
+    tcase_add_test(tests, a_channel_does_not_notice_its_neighbours);
 }

@@ -303,17 +303,17 @@ START_TEST(sums_hold_what_one_real_cannot) {
 }
 END_TEST
 
-/* A row of ones, and thousands of rows of values that a plain sum of doubles would swallow one by one. x - mean is 1. */
-START_TEST(small_values_behind_a_large_one_are_in_a_part_too) {
-    enum { OUTER = 3855, INNER = 17, VALUES = OUTER * INNER };
-    const float small = 0x1.fcp-55f, ones[] = {1, 1};
-    const long double exact = INNER + (VALUES - INNER) * (long double)small;
-    float *dy = malloc(2 * VALUES * sizeof *dy), *x = malloc(2 * VALUES * sizeof *x), part[5][2];
+/* A row of ones, and thousands of rows of values that a plain sum of doubles would swallow, one by one or block by block. x - mean is 1. */
+static void sum_small_behind_large(size_t outer, size_t inner, float small) {
+    const size_t values = outer * inner, dims[] = {outer, 2, inner};
+    const float ones[] = {1, 1};
+    const long double exact = (long double)inner + (long double)(values - inner) * small;
+    float *dy = malloc(2 * values * sizeof *dy), *x = malloc(2 * values * sizeof *x), part[5][2];
     uint64_t count = 0;
     ck_assert(dy && x);
-    for (size_t i = 0; i < 2 * VALUES; i++) dy[i] = i < 2 * INNER ? 1 : small, x[i] = 2;
+    for (size_t i = 0; i < 2 * values; i++) dy[i] = i < 2 * inner ? 1 : small, x[i] = 2;
     clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
-    config.rank = 3, config.dims = (const size_t[]){OUTER, 2, INNER};
+    config.rank = 3, config.dims = dims;
     clbn_plan *plan = plan_of(tested(), &config);
     const clbn_backward_args args = {.dy = clbn_host(dy),
                                      .x = clbn_host(x),
@@ -322,15 +322,20 @@ START_TEST(small_values_behind_a_large_one_are_in_a_part_too) {
                                      .part = clbn_host(part),
                                      .count = clbn_host(&count)};
     ck_clbn(clbn_backward_part(plan, NULL, &args, 0, NULL, NULL));
-    ck_assert_uint_eq(count, VALUES);
+    ck_assert_uint_eq(count, values);
     for (int a = 0; a < 4; a += 2) {
         const long double error =
             fabsl(part[a][1] + (long double)part[a + 1][1] - exact) / (bounds_accuracy(tested_bounds()) * exact);
-        ck_assert_msg(error <= 1, "sum %d is off by %.3Lf of its bound", a, error);
+        ck_assert_msg(error <= 1, "sum %d of %zu x 2 x %zu is off by %.3Lf of its bound", a, outer, inner, error);
     }
     clbn_plan_destroy(plan);
     free(dy);
     free(x);
+}
+
+START_TEST(small_values_behind_a_large_one_are_in_a_part_too) {
+    sum_small_behind_large(3855, 17, 0x1.fcp-55f);
+    sum_small_behind_large(32769, 1, 0x1.fcp-59f);
 }
 END_TEST
 

@@ -218,7 +218,7 @@ void clbn_cpu_column_reduce(const cpu_call *call, cpu_step step, size_t k, size_
         if (step == STEP_MOMENTS)
             direct_of(call)->columns_moments(at.x, &span, sums[0], sums[2]);
         else
-            direct_of(call)->columns_sums(&at, &span, &work.block, &call->state->activation, sums[0], sums[2]);
+            direct_of(call)->columns_sums(&at, &span, &work.block, &call->state->activation, sums);
         return;
     }
     for (size_t r = 0; r < tile.runs; r += rows) {

@@ -72,11 +72,11 @@ typedef struct clbn_cpu_direct {
                            const clbn_cpu_activation *a);
     void (*columns_forward)(const clbn_cpu_arrays *at, const clbn_cpu_span *s, const clbn_cpu_block *b,
                             const clbn_cpu_activation *a);
-    /* Sums of g and of g * (x - mean); those of columns are added to. */
+    /* Sums of g and of g * (x - mean), each with what rounding left; those of columns, {sum, sum_lo, product, product_lo}, are added to. */
     clbn_cpu_sums (*planes_sums)(const clbn_cpu_arrays *at, const clbn_cpu_span *s, const clbn_cpu_slopes *k,
                                  const clbn_cpu_activation *a);
     void (*columns_sums)(const clbn_cpu_arrays *at, const clbn_cpu_span *s, const clbn_cpu_block *b, const clbn_cpu_activation *a,
-                         double *sum, double *product);
+                         double *const sums[4]);
     void (*planes_gradient)(const clbn_cpu_arrays *at, const clbn_cpu_span *s, const clbn_cpu_slopes *k,
                             const clbn_cpu_activation *a);
     void (*columns_gradient)(const clbn_cpu_arrays *at, const clbn_cpu_span *s, const clbn_cpu_block *b,
