@@ -16,9 +16,8 @@ typedef struct {
     vec hi, lo, m2, m2_lo;
 } lanes;
 
-/* How far from the pivot the mean of a block of count values a lane is, with sum e and sum of squares q of deviations from it: of the
- * first, and of one that lies far; of lanes where it does not, 0. It adds q - e * e / (before + count) to M2: far is where more than a
- * sixth of q, and so of its roundings, would cancel. No lane knows of another, as columns are channels. */
+/* How far a block's mean is from the pivot, by its sums e and q of deviations from it: of a first block, and where one lies far; else 0.
+ * It adds q - e * e / (before + count) to M2: far is where more than a sixth of q, and so of its roundings, would cancel. Lanes are channels. */
 vec far_off(const uint before, const uint count, const vec e, const vec q) {
     const vec off = e / (real)count;
     return before == 0 ? off : select((vec)0, off, isgreater(e * e * ((real)6 / (real)(before + count)), q));
