@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reduce: one read of x gives the moments of every channel's chunks. A lane (one element of a work-item's vector) keeps a
- * count, a mean and an M2, the last two in two floats, and takes values in blocks that are summed about its own running
- * mean: three operations an element. A lane's first block is summed once more about its own mean, so that an outlier in front
- * spoils nothing, and so is any that lies far from what came before. Lanes merge by Chan's formula in a fixed tree. docs/semantics.md has the formulas, docs/accuracy.md the error.
+ * Reduce: one read of x gives the moments of every channel's chunks. A lane (one element of a work-item's vector) keeps a count, a mean
+ * and an M2, the last two in two floats, and takes values in blocks that are summed about its own running mean: three operations an
+ * element. A lane's first block is summed once more about its own mean, so that an outlier in front spoils nothing, and so is any that
+ * lies far from what came before. Lanes merge by Chan's formula in a fixed tree (docs/semantics.md; the error: docs/accuracy.md).
  */
 
 /* Vectors a lane sums about one pivot. */
@@ -133,7 +133,7 @@ void plane_tail_block(const __global x_store *x, const ulong unit, const uint ro
                       moments *m) {
     const real n = (real)(rows * values);
     real e = 0, q = 0, pivot = LOAD_X(x);
-    for (uint turn = 0; turn < 2; turn++) {
+    for (uint turn = 0; turn == 0 || (turn == 1 && e != 0); turn++) {
         pivot += e / n;
         plane_tail_sums(x, unit, rows, row_step, values, pivot, &e, &q);
     }

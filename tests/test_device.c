@@ -94,9 +94,15 @@ static int is_one_of(const char *variant, const char *word) {
     return strstr(variant, word) != NULL;
 }
 
+/* llvmpipe ends a work-item after so many turns of its loops that one group may take no more of a channel, by docs/portability.md. */
+enum { OF_LLVMPIPE = 8192 };
+
 /* Where docs/performance.md says that a plan may choose it: planes anywhere, fused columns where inner is 1, split ones where it is
  * below 16 too. Work-items walk alone, at any length, where the device's own choice is that. */
 static int must_fit(const char *variant, const clbn_plan_info *chosen) {
+    clbn_device_info info;
+    ck_clbn(clbn_device_query(tested(), &info));
+    if (strstr(info.device, "llvmpipe") && is_one_of(variant, "fused") && chosen->outer * chosen->inner > OF_LLVMPIPE) return 0;
     if (is_one_of(variant, "alone") && !is_one_of(chosen->variant, "alone")) return 0;
     if (is_one_of(variant, "planes")) return 1;
     return chosen->inner == 1 || (chosen->inner < 16 && is_one_of(variant, "split"));

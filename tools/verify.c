@@ -53,9 +53,10 @@ static int make_plan(verify *v, const clbn_config *config, const char *what, clb
     return fail_library(&v->session.log, status, what);
 }
 
-/* Whatever the time, something is verified: asked for before each plan and each variant's calls, as a driver may compile for those. */
-static int is_over(const verify *v) {
-    return v->calls > 0 && v->seconds > 0 && now_seconds() - v->began > v->seconds;
+/* Whatever the time, a first batch is verified to its end. Asked for before each plan and each variant's calls, as a driver may compile
+ * for those. */
+static int is_over(const verify *v, const verify_scope *scope) {
+    return scope->ran > 0 && v->seconds > 0 && now_seconds() - v->began > v->seconds;
 }
 
 /* The plan of a variant for a lot, and for shares of it; variant NULL is the plan's own choice. */
@@ -85,10 +86,10 @@ static int open_plan(verify *v, plans *p, const lot *l, const char *variant) {
     return make_plan(v, &config, what, &p->rest[k]);
 }
 
-static int open_plans(verify *v, plans *p, const lot *l, int all) {
+static int open_plans(verify *v, plans *p, const lot *l, int all, const verify_scope *scope) {
     memset(p, 0, sizeof *p);
     if (!all || v->session.info.kind == CLBN_DEVICE_CPU_PATH) return open_plan(v, p, l, NULL);
-    for (size_t k = 0; k < VERIFY_MAX_VARIANTS && clbn_variant_name(k) && !is_over(v); k++)
+    for (size_t k = 0; k < VERIFY_MAX_VARIANTS && clbn_variant_name(k) && !is_over(v, scope); k++)
         TRY(open_plan(v, p, l, clbn_variant_name(k)));
     return EXIT_DONE;
 }
@@ -126,15 +127,19 @@ static size_t lots_of(const task *t) {
     return count;
 }
 
-static int run_lot(verify *v, const task *t, const plans *p, data_kind data, data_gradients gradients) {
+/* What time cuts short counts for nothing in scope; its numbers were judged all the same. */
+static int run_lot(verify *v, const task *t, const plans *p, data_kind data, data_gradients gradients, verify_scope *scope) {
     const data_case c = case_of(t, data);
+    int cut = is_over(v, scope);
     lot l;
     int status = lot_make(v, &l, &c, t->type, gradients, t->fused);
     v->lot = &l;
     l.brief = t->shape->size == LARGE_SHAPE;
     for (int population = 0; population < (l.brief ? 1 : 2) && status == EXIT_DONE; population++) {
         status = lot_answer(v, &l, population);
-        for (size_t k = 0; k < p->count && status == EXIT_DONE && !is_over(v); k++) {
+        for (size_t k = 0; k < p->count && status == EXIT_DONE && !cut; k++) {
+            cut = is_over(v, scope);
+            if (cut) continue;
             v->variant = p->names[k];
             status = verify_calls(v, &l, p->whole[k]);
             if (status == EXIT_DONE && !population && !l.brief && p->even[k] && p->rest[k])
@@ -144,7 +149,11 @@ static int run_lot(verify *v, const task *t, const plans *p, data_kind data, dat
     if (status == EXIT_DONE && v->no_memory) status = verify_no_memory(v);
     v->lot = NULL;
     lot_free(&l);
-    return status;
+    if (status != EXIT_DONE || cut) return status;
+    scope->ran++, scope->ran_of[t->type]++;
+    scope->shapes |= 1u << (t->shape - shapes);
+    progress_step(scope->ran);
+    return EXIT_DONE;
 }
 
 /* Epsilon is the plan's, and SMALL_SIGMA has its own: it takes plans apart. */
@@ -153,19 +162,16 @@ static int run_half(verify *v, const task *t, int small_sigma, verify_scope *sco
     int status = EXIT_DONE;
     for (int data = 0; data_name((data_kind)data) && status == EXIT_DONE; data++)
         for (int g = 0; g < DY_KINDS && status == EXIT_DONE; g++) {
-            if (!takes(t, (data_kind)data, (data_gradients)g) || (data == SMALL_SIGMA) != small_sigma || is_over(v)) continue;
+            if (!takes(t, (data_kind)data, (data_gradients)g) || (data == SMALL_SIGMA) != small_sigma || is_over(v, scope))
+                continue;
             if (!p.count) {
                 const data_case c = case_of(t, (data_kind)data);
                 lot l;
                 status = lot_make(v, &l, &c, t->type, DY_NORMAL, t->fused);
-                if (status == EXIT_DONE) status = open_plans(v, &p, &l, t->all_variants);
+                if (status == EXIT_DONE) status = open_plans(v, &p, &l, t->all_variants, scope);
                 lot_free(&l);
             }
-            if (status == EXIT_DONE) status = run_lot(v, t, &p, (data_kind)data, (data_gradients)g);
-            if (is_over(v)) continue; /* what time cut short counts for nothing */
-            scope->ran++, scope->ran_of[t->type]++;
-            scope->shapes |= 1u << (t->shape - shapes);
-            progress_step(scope->ran);
+            if (status == EXIT_DONE) status = run_lot(v, t, &p, (data_kind)data, (data_gradients)g, scope);
         }
     close_plans(&p);
     return status;
