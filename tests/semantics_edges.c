@@ -398,6 +398,68 @@ START_TEST(rows_of_any_tensor_may_stand_apart) {
 }
 END_TEST
 
+/* Back from a batch through relu and a residual, where one tensor's rows lie with gaps between them. Mean 0, inv_std 1, 32 rows: all
+ * numbers are exact. */
+static void go_back_apart(const char *variant, int apart) {
+    enum { BATCH = 32 };
+    float all[TENSORS][BATCH * PITCH], dgamma[WIDTH], dbeta[WIDTH], zeros[WIDTH] = {0}, ones[WIDTH];
+    const size_t with_gaps[] = {PITCH, 1}, *strides[TENSORS] = {NULL};
+    size_t pitch[TENSORS] = {WIDTH, WIDTH, WIDTH, WIDTH, WIDTH, WIDTH};
+    clbn_plan *plan = NULL;
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    strides[apart] = with_gaps, pitch[apart] = PITCH;
+    config.rank = 2, config.dims = (const size_t[]){BATCH, WIDTH}, config.epsilon = 0;
+    config.variant = variant, config.residual = 1, config.activation = CLBN_RELU;
+    config.strides = (clbn_strides){strides[0], strides[1], strides[2], strides[3], strides[4], strides[5]};
+    const clbn_status status = clbn_plan_create(tested(), &config, &plan);
+    if (variant && status == CLBN_ERROR_UNSUPPORTED) return;
+    ck_clbn(status);
+    for (int t = 0; t < TENSORS; t++)
+        for (int i = 0; i < BATCH * PITCH; i++) all[t][i] = t == DX || t == DRESIDUAL ? -77 : (float)((i * 7 + t) % 31 - 15);
+    for (int c = 0; c < WIDTH; c++) ones[c] = 1;
+    const clbn_backward_args args = {.x = clbn_host(all[X]),
+                                     .dy = clbn_host(all[DY]),
+                                     .dx = clbn_host(all[DX]),
+                                     .residual = clbn_host(all[RESIDUAL]),
+                                     .dresidual = clbn_host(all[DRESIDUAL]),
+                                     .dgamma = clbn_host(dgamma),
+                                     .dbeta = clbn_host(dbeta),
+                                     .saved_mean = clbn_host(zeros),
+                                     .saved_inv_std = clbn_host(ones)};
+    ck_clbn(clbn_backward_training(plan, NULL, &args, 0, NULL, NULL));
+    for (size_t c = 0; c < WIDTH; c++) {
+        float g[BATCH], sum = 0, of_products = 0;
+        for (size_t row = 0; row < BATCH; row++) {
+            const float x = all[X][row * pitch[X] + c];
+            g[row] = x + all[RESIDUAL][row * pitch[RESIDUAL] + c] > 0 ? all[DY][row * pitch[DY] + c] : 0;
+            sum += g[row], of_products += g[row] * x;
+        }
+        ck_assert_msg(dbeta[c] == sum && dgamma[c] == of_products, "%s, tensor %d apart: dbeta %g and dgamma %g, not %g and %g",
+                      variant ? variant : "its choice", apart, (double)dbeta[c], (double)dgamma[c], (double)sum,
+                      (double)of_products);
+        for (size_t row = 0; row < BATCH; row++) {
+            const float right = g[row] - sum / BATCH - all[X][row * pitch[X] + c] * (of_products / BATCH);
+            const float dx = all[DX][row * pitch[DX] + c], dresidual = all[DRESIDUAL][row * pitch[DRESIDUAL] + c];
+            ck_assert_msg(dx == right && dresidual == g[row],
+                          "%s, tensor %d apart: dx %g and dresidual %g at row %zu, column %zu, not %g and %g",
+                          variant ? variant : "its choice", apart, (double)dx, (double)dresidual, row, c, (double)right,
+                          (double)g[row]);
+        }
+    }
+    for (int t = DX; t <= DRESIDUAL; t += DRESIDUAL - DX)
+        for (size_t i = 0; i < BATCH * PITCH; i++) ck_assert((i / pitch[t] < BATCH && i % pitch[t] < WIDTH) || all[t][i] == -77);
+    clbn_plan_destroy(plan);
+}
+
+START_TEST(gradients_of_rows_that_stand_apart) {
+    const char *names[MOST_NAMES];
+    const size_t count = variant_names(names);
+    for (size_t k = 0; k < count; k++)
+        for (size_t t = 0; t < TENSORS; t++)
+            if (!test_is_short() || k % TENSORS == t) go_back_apart(names[k], (int)t);
+}
+END_TEST
+
 /* One channel's numbers from a run of 64 x 48 values, in which each fifth channel is ordinary, a step, or has a NaN or an Inf. */
 typedef enum odd_one { ORDINARY, STEP, WITH_NAN, WITH_INF, ODD_ONES } odd_one;
 enum { LONE_ROWS = 64, LONE_WIDTH = 48 };
@@ -475,5 +537,6 @@ void add_edges(TCase *tests) {
     tcase_add_test(tests, channels_last_images_may_stand_apart);
     tcase_add_test(tests, a_residual_may_lie_apart);
     tcase_add_test(tests, rows_of_any_tensor_may_stand_apart);
+    tcase_add_test(tests, gradients_of_rows_that_stand_apart);
     tcase_add_test(tests, a_channel_does_not_notice_its_neighbours);
 }

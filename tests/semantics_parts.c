@@ -303,6 +303,56 @@ START_TEST(sums_hold_what_one_real_cannot) {
 }
 END_TEST
 
+/* Parts of two values each, -1 and 1, in each channel; 0 where the device or the variant cannot merge so many. */
+static int merge_many(const char *variant, size_t channels, size_t parts) {
+    const size_t reals = CLBN_PART_REALS * channels, dims[] = {2, channels};
+    clbn_plan *plan = NULL;
+    clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
+    config.rank = 2, config.dims = dims, config.variant = variant;
+    clbn_status status = clbn_plan_create(tested(), &config, &plan);
+    if (status != CLBN_SUCCESS) return 0;
+    float *const all = calloc((parts + 1) * reals, sizeof *all), *const merged = all + parts * reals;
+    uint64_t *const counts = calloc(parts + 1, sizeof *counts);
+    ck_assert(all && counts);
+    for (size_t k = 0; k < parts; k++) {
+        for (size_t c = 0; c < channels; c++) all[k * reals + 2 * channels + c] = 2;
+        counts[k] = 2;
+    }
+    const clbn_merge_args args = {.parts = clbn_host(all),
+                                  .counts = clbn_host(counts),
+                                  .part_count = parts,
+                                  .part = clbn_host(merged),
+                                  .count = clbn_host(&counts[parts])};
+    status = clbn_moments_merge(plan, NULL, &args, 0, NULL, NULL);
+    if (status == CLBN_SUCCESS) {
+        ck_assert_uint_eq(counts[parts], 2 * parts);
+        for (size_t c = 0; c < channels; c++) ck_assert_float_eq(merged[2 * channels + c], (float)(2 * parts));
+    } else {
+        ck_assert_int_eq(status, CLBN_ERROR_UNSUPPORTED);
+        ck_assert_ptr_nonnull(strstr(said(), "merge some first"));
+    }
+    clbn_plan_destroy(plan);
+    free(counts);
+    free(all);
+    return status == CLBN_SUCCESS;
+}
+
+/* More than llvmpipe lets a work-item turn in its loops: in one channel, and in all of a work-item's. A simulator would take minutes. */
+START_TEST(many_parts_are_merged_or_refused) {
+    const char *names[MOST_NAMES];
+    const size_t count = variant_names(names);
+    clbn_device_info info;
+    ck_clbn(clbn_device_query(tested(), &info));
+    if (info.kind == CLBN_DEVICE_SIMULATOR) return;
+    for (size_t k = 0; k < count; k++) {
+        merge_many(names[k], 1, 65600);
+        ck_assert(names[k] || merge_many(NULL, 1, 30000));
+        ck_assert(names[k] || merge_many(NULL, 8192, 128));
+        merge_many(names[k], 8192, 128);
+    }
+}
+END_TEST
+
 /* A row of ones, and thousands of rows of values that a plain sum of doubles would swallow, one by one or block by block. x - mean is 1. */
 static void sum_small_behind_large(size_t outer, size_t inner, float small) {
     const size_t values = outer * inner, dims[] = {outer, 2, inner};
@@ -393,6 +443,7 @@ void add_parts(TCase *tests) {
     tcase_add_test(tests, parts_of_nothing_leave_everything_as_it_was);
     tcase_add_test(tests, an_empty_share_without_buffers_still_takes_the_statistics);
     tcase_add_test(tests, sums_hold_what_one_real_cannot);
+    tcase_add_test(tests, many_parts_are_merged_or_refused);
     tcase_add_test(tests, small_values_behind_a_large_one_are_in_a_part_too);
     tcase_add_test(tests, parts_on_a_queue_are_ordered_by_events);
 }

@@ -26,7 +26,11 @@ size_t test_element_limit(void) {
 }
 
 size_t test_cache_values(void) {
-    cl_ulong bytes = 1 << 25; /* the CPU path's: a guess */
+    cl_ulong bytes = 1 << 25; /* the CPU path's, if the system says no more */
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    const long third = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    if (third > 1 << 25) bytes = (cl_ulong)third;
+#endif
     if (tested_cl_device()) clGetDeviceInfo(tested_cl_device(), CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, sizeof bytes, &bytes, NULL);
     return (size_t)(bytes < 1 << 20 ? 1 << 20 : bytes > 1 << 28 ? 1 << 28 : bytes) / sizeof(float);
 }

@@ -2,7 +2,7 @@
  *
  * A search for the worst data: in each channel a climber changes one of 64 values a generation, keeps the change where the device's
  * variance is further off by it, and takes it back where not. The values are the first two blocks of a lane, each repeated so that all
- * lanes of a group have them. However long it climbs, none may come to the bound. Searched is for the variance alone, whose error is the
+ * lanes of a group have them; a group that shares a channel with others (group-split-*) has fewer, of one block a lane. However long it climbs, none may come to the bound. Searched is for the variance alone, whose error is the
  * nearest to its bound of those that data decides; the CPU path's sums, in double, are out of float32's sight.
  * CLBN_TEST_GENERATIONS=n: so many, where it is to search long; for all of them together sums conspire as they never do by chance.
  */
@@ -116,7 +116,8 @@ static void keep_what_is_worse(climbers *all) {
     }
 }
 
-static void climb(const char *variant, const ground *on) {
+/* 0 where the variant does not fit. */
+static int climb(const char *variant, const ground *on) {
     climbers *const all = malloc(sizeof *all);
     clbn_plan *plan = NULL;
     long double worst = 0;
@@ -141,12 +142,15 @@ static void climb(const char *variant, const ground *on) {
         clbn_plan_destroy(plan);
     }
     free(all);
+    return status == CLBN_SUCCESS;
 }
 
 START_TEST(no_climber_comes_to_the_bound) {
     const ground *const on = &grounds[_i];
+    int climbed = 0;
     for (size_t k = 1; k < variant_count; k++)
-        if (strncmp(variants[k], on->variants, strlen(on->variants)) == 0) climb(variants[k], on);
+        if (strncmp(variants[k], on->variants, strlen(on->variants)) == 0) climbed += climb(variants[k], on);
+    ck_assert_int_gt(climbed, 0);
 }
 END_TEST
 

@@ -162,8 +162,9 @@ static void must_be_recorded(const audit_case *c, const audit_launch *launch, in
  * this short that is the tensor once more, and twice. */
 static void must_ask_no_more(const audit_case *c, const audit_launch *launch, int kind, const audit_bytes *sum, size_t bytes) {
     const int loads = kind == AUDIT_LOAD_X || kind == AUDIT_LOAD_Y;
-    const int moments = strncmp(launch->kernel, "moments", 7) == 0 || strncmp(launch->kernel, "fused", 5) == 0;
-    const size_t least = bytes * (loads && strncmp(launch->kernel, "fused", 5) == 0 ? 2 : 1);
+    const int fused = strncmp(launch->kernel, "fused", 5) == 0, backward = strstr(launch->kernel, "grad") != NULL;
+    const int moments = !backward && (fused || strncmp(launch->kernel, "moments", 7) == 0);
+    const size_t least = bytes * (loads && fused ? 2 : 1);
     const size_t most = least + (moments && kind == AUDIT_LOAD_X ? (c->is_spread ? 2 * bytes : bytes) : 0);
     for (int w = 0; w < AUDIT_WARPS && launch->stride == 1; w++)
         ck_assert_msg(sum->asked[w] >= least && sum->asked[w] <= most, "%s: %s's %s asks for %.3f of the tensor, not for %zu%s",

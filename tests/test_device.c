@@ -95,7 +95,7 @@ static int is_one_of(const char *variant, const char *word) {
 }
 
 /* llvmpipe ends a work-item after so many turns of its loops that one group may take no more of a channel, by docs/portability.md. */
-enum { OF_LLVMPIPE = 8192 };
+enum { OF_LLVMPIPE = 4096 };
 
 /* Where docs/performance.md says that a plan may choose it: planes anywhere, fused columns where inner is 1, split ones where it is
  * below 16 too. Work-items walk alone, at any length, where the device's own choice is that. */

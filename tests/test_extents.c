@@ -19,7 +19,7 @@ static const size_t places[][3] = {{0, 2, 1}, {1, 0, 1}, {1, 2, 0}, {0, 1, 3}, {
  * device's work-items are given 2048 values; more than llvmpipe's may take in one launch, by each kind of it. */
 static const size_t shapes[][3] = {{70001, 5, 1},   {5, 70001, 1},   {2, 3, 70001},   {70001, 1, 3},
                                    {65537, 3, 2},   {331, 3, 331},   {2097169, 1, 1}, {3, 1, 698709},
-                                   {131071, 17, 1}, {8400001, 1, 1}, {300001, 1, 1}};
+                                   {131071, 17, 1}, {8400001, 1, 1}, {300001, 1, 1},  {4096, 8, 64}};
 enum { EXTENTS = sizeof extents / sizeof *extents, PLACES = sizeof places / sizeof *places, LARGE = 40000, ONCE = 3 };
 
 static const char *variants[MOST_NAMES];
@@ -98,30 +98,37 @@ START_TEST(rows_beyond_the_caches_are_ordinary) {
 END_TEST
 
 /* Past the caches only whole lines may be written, and dresidual's lie elsewhere than dx's: the bits must be those of arrays that begin
- * alike. On planes and on columns, whose ends fill no vector. */
+ * alike. Of each type; on planes and on columns, whose ends fill no vector. */
 START_TEST(gradients_beyond_the_caches_may_begin_anywhere) {
-    const size_t values = test_cache_values() / 2, rows = values / 1003 | 1;
-    const size_t shapes_of_it[][3] = {{3, 1, values / 3 | 1}, {rows, 1003, 1}}, *const s = shapes_of_it[_i],
+    static const clbn_dtype types[] = {CLBN_F32, CLBN_F16, CLBN_BF16};
+    const clbn_dtype type = types[_i / 2];
+    const size_t each = clbn_dtype_bytes(type), values = test_cache_values() * 2 / each, rows = values / 1003 | 1;
+    const size_t shapes_of_it[][3] = {{3, 1, values / 3 | 1}, {rows, 1003, 1}}, *const s = shapes_of_it[_i % 2],
                  n = s[0] * s[1] * s[2];
     const size_t begin = n / 32 * 32 + 32; /* of dresidual behind dx */
     clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
     if (n > test_element_limit()) return;
-    config.rank = 3, config.dims = s, config.activation = CLBN_RELU, config.residual = 1;
+    config.rank = 3, config.dims = s, config.dtype = type, config.activation = CLBN_RELU, config.residual = 1;
     clbn_plan *plan = plan_of(tested(), &config);
-    float *room[2], *const from = malloc(3 * n * sizeof *from);
+    char *room[2], *const from = malloc(3 * n * each);
     ck_assert_ptr_nonnull(from);
-    for (size_t i = 0; i < 3 * n; i++) from[i] = (float)(int32_t)((uint32_t)i * 2654435761u);
+    for (size_t i = 0; i < 3 * n; i++) { /* 1/128 to 2, of either sign */
+        const uint32_t random = (uint32_t)i * 2654435761u;
+        const uint16_t half = (uint16_t)(0x3c00 | random >> 22 | (random & 0x8000));
+        const float number = (float)(int32_t)random;
+        memcpy(from + i * each, type == CLBN_F32 ? (const void *)&number : &half, each);
+    }
     for (size_t apart = 0; apart < 2; apart++) {
-        ck_assert_ptr_nonnull(room[apart] = calloc(2 * n + 64, sizeof *from));
+        ck_assert_ptr_nonnull(room[apart] = calloc(2 * n + 64, each));
         const clbn_backward_args args = {.x = clbn_host(from),
-                                         .residual = clbn_host(from + n),
-                                         .dy = clbn_host(from + 2 * n),
+                                         .residual = clbn_host(from + n * each),
+                                         .dy = clbn_host(from + 2 * n * each),
                                          .dx = clbn_host(room[apart]),
-                                         .dresidual = clbn_host(room[apart] + begin + apart)};
+                                         .dresidual = clbn_host(room[apart] + (begin + apart) * each)};
         ck_clbn(clbn_backward_training(plan, tested_queue(), &args, 0, NULL, NULL));
     }
-    ck_assert_mem_eq(room[0], room[1], n * sizeof *from);
-    ck_assert_mem_eq(room[0] + begin, room[1] + begin + 1, n * sizeof *from);
+    ck_assert_mem_eq(room[0], room[1], n * each);
+    ck_assert_mem_eq(room[0] + begin * each, room[1] + (begin + 1) * each, n * each);
     for (int k = 0; k < 2; k++) free(room[k]);
     free(from);
     clbn_plan_destroy(plan);
@@ -169,7 +176,7 @@ static void add(Suite *suite) {
     tcase_add_unchecked_fixture(past, open_names, close_names);
     tcase_add_loop_test(past, extents_past_65535_are_ordinary, 0, (int)(sizeof shapes / sizeof *shapes));
     tcase_add_loop_test(past, rows_beyond_the_caches_are_ordinary, 0, 3);
-    tcase_add_loop_test(past, gradients_beyond_the_caches_may_begin_anywhere, 0, 2);
+    tcase_add_loop_test(past, gradients_beyond_the_caches_may_begin_anywhere, 0, 6);
     TCase *groups = add_tests(suite, "groups");
     tcase_add_unchecked_fixture(groups, open_names, close_names);
     tcase_add_test(groups, a_group_may_take_a_second_channel);

@@ -14,7 +14,8 @@ enum {
     LEAST_GROUP = 8192,   /* elements worth a work-group */
     ALONE_APPLY = 65536,  /* elements of y worth a work-item of a CPU device */
     FOREIGN_ALONE = 2048, /* see most_alone */
-    MOST_STEPS = 256,     /* see clbn_cl_may_take */
+    MOST_STEPS = 256,     /* see turns_suffice */
+    MOST_TURNS = 32768,   /* and this */
     LONG_PLANE = 1024,    /* values of a plane worth finding its channel's constants for */
     MOST_CHUNKS = 1024,   /* partial moments of a channel, which one finalize merges */
     MOST_GROUPS = 65535   /* along a dimension of a launch */
@@ -142,7 +143,7 @@ static clbn_cut cut_finalize(const clbn_shape *s, const clbn_opencl *cl, const c
 static clbn_cut cut_by_channel(const clbn_shape *s, const clbn_opencl *cl, const clbn_cl_plan *state, size_t group) {
     clbn_cut cut = {1, 1, 0, 0, 0, 0, 1, 1};
     if (!state->tile.alone) cut.lx = clbn_min(power_of_two_from(s->channels), clbn_min(clbn_min(group, 64), cl->max_items[0]));
-    const size_t most = state->tile.alone ? 4 * cl->compute_units : MOST_GROUPS;
+    const size_t most = state->tile.alone && !cl->counts_turns ? 4 * cl->compute_units : MOST_GROUPS;
     cut.groups_x = clbn_min(clbn_ceil_div(s->channels, cut.lx), most);
     return cut;
 }
@@ -172,23 +173,33 @@ size_t clbn_cl_group(const clbn_opencl *cl) {
 }
 
 /* Vectors, or ends of rows, that a work-item takes one after the other where so many groups share the chunks, and so many the channels
- * or tiles. */
+ * or tiles; of fused kernels a group takes all rows in one go. */
 static size_t steps_of(const clbn_cl_plan *state, const clbn_cut *cut, size_t chunk_groups, size_t other_groups) {
     const clbn_shape *s = &state->shape;
-    const bool columns = state->variant->columns;
+    const bool columns = state->variant->columns, all = cut == &state->fused;
     const size_t others = columns ? clbn_ceil_div(s->channels * s->inner, cut->lx * cut->length_each) : s->channels;
-    const size_t of_row = clbn_ceil_div(cut->length_each, state->tile.vec * (columns ? 1 : cut->lx));
-    return clbn_ceil_div(cut->chunks, chunk_groups) * clbn_ceil_div(others, other_groups) *
-           clbn_ceil_div(cut->rows_each, cut->ly) * of_row;
+    const size_t of_row = clbn_ceil_div(all && !columns ? s->inner : cut->length_each, state->tile.vec * (columns ? 1 : cut->lx));
+    const size_t rows = all ? clbn_ceil_div(s->outer, cut->ly)
+                            : clbn_ceil_div(cut->chunks, chunk_groups) * clbn_ceil_div(cut->rows_each, cut->ly);
+    return rows * clbn_ceil_div(others, other_groups) * of_row;
 }
 
-/* llvmpipe counts 65535 turns of a work-item's loops, some 130 a step at most where rows are of one value. */
+/* What a work-item takes of the channels in a launch by channels, with so many entries each. */
+static bool turns_by_channel_suffice(const clbn_cl_plan *state, const clbn_cut *cut, size_t entries) {
+    const size_t channels = clbn_ceil_div(state->shape.channels, cut->groups_x * cut->lx), each = clbn_ceil_div(entries, cut->ly);
+    return each <= MOST_TURNS && channels * clbn_max(each, 1) <= MOST_TURNS;
+}
+
+/* llvmpipe counts 65535 turns of a work-item's loops, some 130 a step at most where rows are of one value; of an entry of a merge it is
+ * one. */
 static bool turns_suffice(const clbn_cl_plan *state) {
     const clbn_cut *const work = state->variant->fused ? &state->fused : &state->work, *const apply = &state->apply;
     const bool columns = state->variant->columns;
     return steps_of(state, work, columns ? work->groups_y : work->groups_x, columns ? work->groups_x : work->groups_y) <=
                MOST_STEPS &&
-           steps_of(state, apply, apply->groups_y, apply->groups_x) <= MOST_STEPS;
+           steps_of(state, apply, apply->groups_y, apply->groups_x) <= MOST_STEPS &&
+           turns_by_channel_suffice(state, &state->finalize, state->work.chunks * state->columns) &&
+           turns_by_channel_suffice(state, &state->by_channel, 1);
 }
 
 bool clbn_cl_may_take(const clbn_plan *plan, clbn_cl_plan *state) {
@@ -197,7 +208,13 @@ bool clbn_cl_may_take(const clbn_plan *plan, clbn_cl_plan *state) {
     const clbn_shape *s = &state->shape;
     if (s->count / MOST_CHUNKS >= (size_t)1 << 31) return false; /* kernels count a chunk's values in 32 bits */
     if (v->alone && s->count > most_alone(cl) * (v->fused ? 1 : MOST_CHUNKS)) return false;
-    if (!cl->counts_turns || s->elements == 0) return true;
+    if (!cl->counts_turns || plan->is_trial || s->elements == 0) return true; /* a trial is small */
     clbn_cl_cut(plan, state, clbn_cl_group(cl));
     return turns_suffice(state);
+}
+
+bool clbn_cl_may_merge(const clbn_plan *plan, size_t parts) {
+    const clbn_opencl *cl = plan->device->state;
+    const clbn_cl_plan *state = plan->state;
+    return !cl->counts_turns || parts == 0 || turns_by_channel_suffice(state, &state->by_channel, parts);
 }

@@ -114,6 +114,8 @@ enum { CLBN_CL_COLUMN_LANES = 8 }; /* 128 bytes */
 void clbn_cl_cut(const clbn_plan *plan, clbn_cl_plan *state, size_t group);
 /* May each work-item be given what a cut gives it? Cuts state for that. */
 bool clbn_cl_may_take(const clbn_plan *plan, clbn_cl_plan *state);
+/* May it merge so many parts? */
+bool clbn_cl_may_merge(const clbn_plan *plan, size_t parts);
 
 /* The device's program for a plan's kinds, compiled when first asked for. */
 clbn_status clbn_cl_program(const clbn_plan *plan, const clbn_tile *tile, clbn_program **program);

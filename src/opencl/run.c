@@ -153,6 +153,9 @@ static clbn_status run_call(const clbn_plan *plan, const clbn_run *run) {
     clbn_chain chain = {.count = 0};
     clbn_transfer transfer = {{NULL}};
     cl_event done = NULL;
+    CHECK(clbn_cl_may_merge(plan, run->part_count), plan->device, CLBN_ERROR_UNSUPPORTED,
+          "part_count is %zu; this device's driver would end the work-items that merge so many: merge some first",
+          run->part_count);
     if (run->on_host && run->n_wait) CL_TRY(plan->device, clWaitForEvents(run->n_wait, run->wait_list)); /* host arrays too */
     clbn_status status = clbn_transfer_begin(plan, run, &transfer, c.operands);
     if (status == CLBN_SUCCESS) {
