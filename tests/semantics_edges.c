@@ -398,13 +398,19 @@ START_TEST(rows_of_any_tensor_may_stand_apart) {
 }
 END_TEST
 
-/* Back from a batch through relu and a residual, where one tensor's rows lie with gaps between them. Mean 0, inv_std 1, 32 rows: all
- * numbers are exact. */
-static void go_back_apart(const char *variant, int apart) {
+/* Back from a batch through relu and a residual, where one tensor's rows lie with gaps between them, if it is one of TENSORS, and some
+ * gradients are added to what was there. Mean 0, inv_std 1, 32 rows: all numbers are exact. */
+enum { WAS_THERE = -77 };
+
+static float on_top_of(unsigned accumulate, unsigned flag) {
+    return accumulate & flag ? (float)WAS_THERE : 0;
+}
+
+static void go_back(const char *variant, int apart, unsigned accumulate) {
     enum { BATCH = 32 };
     float all[TENSORS][BATCH * PITCH], dgamma[WIDTH], dbeta[WIDTH], zeros[WIDTH] = {0}, ones[WIDTH];
-    const size_t with_gaps[] = {PITCH, 1}, *strides[TENSORS] = {NULL};
-    size_t pitch[TENSORS] = {WIDTH, WIDTH, WIDTH, WIDTH, WIDTH, WIDTH};
+    const size_t with_gaps[] = {PITCH, 1}, *strides[TENSORS + 1] = {NULL};
+    size_t pitch[TENSORS + 1] = {WIDTH, WIDTH, WIDTH, WIDTH, WIDTH, WIDTH};
     clbn_plan *plan = NULL;
     clbn_config config = clbn_config_preset(CLBN_PRESET_PYTORCH);
     strides[apart] = with_gaps, pitch[apart] = PITCH;
@@ -415,8 +421,9 @@ static void go_back_apart(const char *variant, int apart) {
     if (variant && status == CLBN_ERROR_UNSUPPORTED) return;
     ck_clbn(status);
     for (int t = 0; t < TENSORS; t++)
-        for (int i = 0; i < BATCH * PITCH; i++) all[t][i] = t == DX || t == DRESIDUAL ? -77 : (float)((i * 7 + t) % 31 - 15);
-    for (int c = 0; c < WIDTH; c++) ones[c] = 1;
+        for (int i = 0; i < BATCH * PITCH; i++)
+            all[t][i] = t == DX || t == DRESIDUAL ? WAS_THERE : (float)((i * 7 + t) % 31 - 15);
+    for (int c = 0; c < WIDTH; c++) ones[c] = 1, dgamma[c] = dbeta[c] = WAS_THERE;
     const clbn_backward_args args = {.x = clbn_host(all[X]),
                                      .dy = clbn_host(all[DY]),
                                      .dx = clbn_host(all[DX]),
@@ -424,6 +431,7 @@ static void go_back_apart(const char *variant, int apart) {
                                      .dresidual = clbn_host(all[DRESIDUAL]),
                                      .dgamma = clbn_host(dgamma),
                                      .dbeta = clbn_host(dbeta),
+                                     .accumulate = accumulate,
                                      .saved_mean = clbn_host(zeros),
                                      .saved_inv_std = clbn_host(ones)};
     ck_clbn(clbn_backward_training(plan, NULL, &args, 0, NULL, NULL));
@@ -434,20 +442,26 @@ static void go_back_apart(const char *variant, int apart) {
             g[row] = x + all[RESIDUAL][row * pitch[RESIDUAL] + c] > 0 ? all[DY][row * pitch[DY] + c] : 0;
             sum += g[row], of_products += g[row] * x;
         }
-        ck_assert_msg(dbeta[c] == sum && dgamma[c] == of_products, "%s, tensor %d apart: dbeta %g and dgamma %g, not %g and %g",
-                      variant ? variant : "its choice", apart, (double)dbeta[c], (double)dgamma[c], (double)sum,
-                      (double)of_products);
+        const float right_dbeta = sum + on_top_of(accumulate, CLBN_ACCUMULATE_DBETA);
+        const float right_dgamma = of_products + on_top_of(accumulate, CLBN_ACCUMULATE_DGAMMA);
+        ck_assert_msg(dbeta[c] == right_dbeta && dgamma[c] == right_dgamma,
+                      "%s, tensor %d apart, accumulating %#x: dbeta %g and dgamma %g, not %g and %g",
+                      variant ? variant : "its choice", apart, accumulate, (double)dbeta[c], (double)dgamma[c],
+                      (double)right_dbeta, (double)right_dgamma);
         for (size_t row = 0; row < BATCH; row++) {
-            const float right = g[row] - sum / BATCH - all[X][row * pitch[X] + c] * (of_products / BATCH);
             const float dx = all[DX][row * pitch[DX] + c], dresidual = all[DRESIDUAL][row * pitch[DRESIDUAL] + c];
-            ck_assert_msg(dx == right && dresidual == g[row],
-                          "%s, tensor %d apart: dx %g and dresidual %g at row %zu, column %zu, not %g and %g",
-                          variant ? variant : "its choice", apart, (double)dx, (double)dresidual, row, c, (double)right,
-                          (double)g[row]);
+            const float right_dx = g[row] - sum / BATCH - all[X][row * pitch[X] + c] * (of_products / BATCH) +
+                                   on_top_of(accumulate, CLBN_ACCUMULATE_DX);
+            const float right_dresidual = g[row] + on_top_of(accumulate, CLBN_ACCUMULATE_DRESIDUAL);
+            ck_assert_msg(dx == right_dx && dresidual == right_dresidual,
+                          "%s, tensor %d apart, accumulating %#x: dx %g and dresidual %g at row %zu, column %zu, not %g and %g",
+                          variant ? variant : "its choice", apart, accumulate, (double)dx, (double)dresidual, row, c,
+                          (double)right_dx, (double)right_dresidual);
         }
     }
     for (int t = DX; t <= DRESIDUAL; t += DRESIDUAL - DX)
-        for (size_t i = 0; i < BATCH * PITCH; i++) ck_assert((i / pitch[t] < BATCH && i % pitch[t] < WIDTH) || all[t][i] == -77);
+        for (size_t i = 0; i < BATCH * PITCH; i++)
+            ck_assert((i / pitch[t] < BATCH && i % pitch[t] < WIDTH) || all[t][i] == WAS_THERE);
     clbn_plan_destroy(plan);
 }
 
@@ -456,7 +470,18 @@ START_TEST(gradients_of_rows_that_stand_apart) {
     const size_t count = variant_names(names);
     for (size_t k = 0; k < count; k++)
         for (size_t t = 0; t < TENSORS; t++)
-            if (!test_is_short() || k % TENSORS == t) go_back_apart(names[k], (int)t);
+            if (!test_is_short() || k % TENSORS == t) go_back(names[k], (int)t, 0);
+}
+END_TEST
+
+START_TEST(each_gradient_is_added_to_by_itself) {
+    static const unsigned flags[] = {CLBN_ACCUMULATE_DX, CLBN_ACCUMULATE_DGAMMA, CLBN_ACCUMULATE_DBETA,
+                                     CLBN_ACCUMULATE_DRESIDUAL};
+    const char *names[MOST_NAMES];
+    const size_t count = variant_names(names);
+    for (size_t k = 0; k < count; k++)
+        for (size_t f = 0; f < 4; f++)
+            if (!test_is_short() || k % 4 == f) go_back(names[k], TENSORS, flags[f]);
 }
 END_TEST
 
@@ -538,5 +563,6 @@ void add_edges(TCase *tests) {
     tcase_add_test(tests, a_residual_may_lie_apart);
     tcase_add_test(tests, rows_of_any_tensor_may_stand_apart);
     tcase_add_test(tests, gradients_of_rows_that_stand_apart);
+    tcase_add_test(tests, each_gradient_is_added_to_by_itself);
     tcase_add_test(tests, a_channel_does_not_notice_its_neighbours);
 }
